@@ -14,7 +14,8 @@ use betanet_collector::{
     exporters::prometheus::{Config, NameFilter, Prometheus, TextFormat},
     instruments::{Collected, ReportMetrics, SCOPE, TargetInstruments, resource},
     pipeline::{
-        Body, EndpointPoll, Exporter as _, OtlpForm, Poll, PollOutcome, Schema, Snapshot, Target,
+        Body, EndpointPoll, Exporter as _, OtlpForm, Poll, PollOutcome, Schema, Snapshot,
+        StateStore, Target,
     },
     processors::mapping,
     resilience::{
@@ -230,7 +231,12 @@ async fn run(
 ) -> Result<Costs, Error> {
     let Size { targets, rounds } = size;
     let meter = Meter::of(&SdkMeterProvider::default());
-    let exporter = Prometheus::new("prometheus", &Config::default(), &meter);
+    let exporter = Prometheus::new(
+        "prometheus",
+        &Config::default(),
+        &meter,
+        &StateStore::default(),
+    );
     let (fleet, schema) = (
         ReceiverResilience::new(settings()),
         Arc::new(ReportMetrics::schema(&Target::polled_by(

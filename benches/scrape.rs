@@ -19,7 +19,7 @@ use betanet_collector::{
     exporters::prometheus::{Config, Prometheus},
     http::{ClientLimits, Listeners, ServerConfig},
     instruments::PullReader,
-    pipeline::{Components, Exporter as _, OtlpForm, Snapshot, Target},
+    pipeline::{Components, Exporter as _, OtlpForm, Snapshot, StateStore, Target},
     runtime::{Clock, Tasks},
     telemetry::Meter,
 };
@@ -76,7 +76,12 @@ fn bench(options: &Options) -> Result<(), Error> {
         .build()?;
     runtime.block_on(async {
         let meter = Meter::of(&SdkMeterProvider::default());
-        let exporter = Arc::new(Prometheus::new("prometheus", &Config::default(), &meter));
+        let exporter = Arc::new(Prometheus::new(
+            "prometheus",
+            &Config::default(),
+            &meter,
+            &StateStore::default(),
+        ));
         polls(options, &exporter)?;
         let limits = ClientLimits {
             connections: 1024,

@@ -12,6 +12,7 @@ use crate::{
         auth::{Answer, AuthError, Authenticator, OriginAuth, OriginCredentials},
         headers,
     },
+    runtime::Clock,
     settings::{Compression, Headers, ProxyUrl},
 };
 
@@ -31,6 +32,8 @@ pub struct ClientSettings<'c> {
     pub tls: &'c Tls,
     /// The proxy, in place of that of the environment.
     pub proxy_url: Option<&'c ProxyUrl>,
+    /// The time of day, for dates that a server sends.
+    pub clock: &'c Clock,
 }
 
 /// The fixed headers of all requests, and what authenticates them.

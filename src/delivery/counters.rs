@@ -1,19 +1,18 @@
-//! Keeps an exporter's counters across reloads: a replacement with the same id continues its
-//! predecessor's totals, so that no counter falls.
+//! The counters of an exporter. They outlive reloads: all deliveries with one id share them, so that
+//! no counter falls.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
 use super::{
-    metrics,
+    DeliveryContext, metrics,
     state::{DeliveryState, Figures},
 };
-use crate::telemetry::Meter;
 
-/// The counters of all deliveries with one id. Clones share the same counters.
-#[derive(Debug, Clone)]
-pub struct ExporterCounters(Arc<Mutex<Entries>>);
+/// The counters of all deliveries with one id.
+#[derive(Debug, Default)]
+pub(super) struct ExporterCounters(Mutex<Entries>);
 
 #[derive(Debug, Default)]
 struct Entries {
@@ -23,26 +22,29 @@ struct Entries {
     found_first: u64,
     /// The deliveries in use; the newest one is last.
     open: Vec<Arc<Mutex<DeliveryState>>>,
-    is_followed: bool,
+    has_several: bool,
 }
 
 impl ExporterCounters {
-    /// Counters that are shown as long as a delivery uses them.
-    pub(super) fn open(meter: &Meter, id: &str) -> Self {
-        let account = Self(Arc::default());
-        metrics::observe(meter, id, &account.0, |entries| {
-            lock(entries).figures(Instant::now())
-        });
-        account
+    /// The counters of an exporter. They are shown as long as a delivery uses them.
+    pub(super) fn of(context: &DeliveryContext<'_>) -> Arc<Self> {
+        let DeliveryContext { id, meter, .. } = *context;
+        context.states.get(id, || {
+            let counters = Arc::default();
+            metrics::observe(meter, id, &counters, |counters: &Self| {
+                lock(&counters.0).figures(Instant::now())
+            });
+            counters
+        })
     }
 
     /// Adds a delivery.
     pub(super) fn add(&self, state: &Arc<Mutex<DeliveryState>>) {
         let mut entries = lock(&self.0);
-        if !entries.is_followed {
+        if !entries.has_several {
             let first = entries.open.first();
             let found = first.map(|first| lock(first).figures(Instant::now()).found_points);
-            entries.is_followed = found.is_some();
+            entries.has_several = found.is_some();
             entries.found_first = found.unwrap_or_default();
         }
         entries.open.push(Arc::clone(state));
@@ -64,7 +66,7 @@ impl Entries {
         let mut sum = open.fold(self.closed, |sum, one| sum.followed_by(&one));
         // The points that one delivery left on disk are held. The delivery that finds them must not
         // count them as received again.
-        let handed_on = match self.is_followed {
+        let handed_on = match self.has_several {
             true => sum.left_points.min(sum.found_points - self.found_first),
             false => 0,
         };

@@ -19,6 +19,7 @@ pub mod http;
 mod queue_writer;
 mod ledger;
 mod metrics;
+mod send_order;
 mod send_outcome;
 mod queue;
 mod client_settings;
@@ -40,10 +41,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 pub use client_settings::ClientSettings;
 pub use config::RetryOnFailure;
-pub use counters::ExporterCounters;
 pub use foreign::FOREIGN;
 pub use ledger::DropReason;
 use opentelemetry::KeyValue;
+pub use send_order::SendOrder;
 pub use send_outcome::{ExportAnswer, SendOutcome};
 pub use sending_queue::{BatchSettings, BatchSizer, OverflowPolicy, SendingQueue, Sizer};
 pub use split::{Limit, Piece, Split};
@@ -57,13 +58,15 @@ pub use crate::client::{BoxError, ConfigError};
 
 use self::{
     batch::{Batch, Payload},
+    counters::ExporterCounters,
     destination_breaker::DestinationBreaker,
     queue_writer::{QueueLogs, QueueWriter, ReadError},
+    send_order::SendTurn,
     state::{DeliveryState, DiskQueueState, Next},
 };
 use crate::{
     client::auth::Authenticators,
-    pipeline::Reporter,
+    pipeline::{Reporter, StateStore},
     resilience::breaker::{BreakerPermit, BreakerRefusal},
     runtime::{Clock, Tasks, catch_panic},
     settings::ComponentId,
@@ -93,8 +96,8 @@ pub struct DeliverySettings {
     pub queue: SendingQueue,
     /// Splits a message that is too large for one request. `None` if it cannot be split.
     pub split: Option<Split>,
-    /// Delays sending until the predecessor has sent its batches.
-    pub after: Option<CancellationToken>,
+    /// The order in which deliveries to the same destination send. `None` if any order is right.
+    pub order: Option<Arc<SendOrder>>,
 }
 
 /// Delivers messages to one destination. If it is dropped without [`Self::drain`], it drops what it
@@ -106,7 +109,8 @@ pub struct Delivery {
 
 struct DeliveryShared {
     state: Arc<Mutex<DeliveryState>>,
-    account: ExporterCounters,
+    /// Shown as long as a delivery uses them.
+    _counters: Arc<ExporterCounters>,
     /// Notified after each change that a worker or a drain may wait for.
     changed: Notify,
     gate: Mutex<DestinationBreaker>,
@@ -115,8 +119,8 @@ struct DeliveryShared {
     timeout: Duration,
     batch: BatchSettings,
     split: Option<Split>,
-    /// Nothing is sent before this token is cancelled.
-    after: Option<CancellationToken>,
+    /// Its turn to send, if it has to wait for one.
+    turn: Option<SendTurn>,
     destination: Box<dyn Destination>,
     /// The log of the batches on disk.
     queue_logs: Option<QueueLogs>,
@@ -145,8 +149,8 @@ pub struct DeliveryContext<'a> {
     pub storages: &'a Storages,
     /// What authenticates requests.
     pub authenticators: &'a Authenticators,
-    /// The counters of the exporter that is replaced, if there is one.
-    pub account: Option<&'a ExporterCounters>,
+    /// The state that outlives reloads: the counters of the exporter.
+    pub states: &'a StateStore,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -201,22 +205,20 @@ impl Delivery {
         state.take_any_size(settings.split.is_some());
         let queue_logs = log.map(QueueLogs::new);
         let state = Arc::new(Mutex::new(state));
-        let account = match context.account {
-            Some(account) => account.clone(),
-            None => ExporterCounters::open(context.meter, id),
-        };
-        account.add(&state);
+        let counters = ExporterCounters::of(&context);
+        counters.add(&state);
+        let ended = CancellationToken::new();
         let shared = Arc::new(DeliveryShared {
             state,
-            account,
+            _counters: counters,
             changed: Notify::new(),
             gate: Mutex::new(gate),
             draining: CancellationToken::new(),
-            ended: CancellationToken::new(),
+            turn: settings.order.map(|order| order.join(&ended)),
+            ended,
             timeout: settings.timeout,
             batch: settings.queue.batch,
             split: settings.split,
-            after: settings.after,
             destination: Box::new(destination),
             queue_logs,
         });
@@ -248,16 +250,6 @@ impl Delivery {
     /// Counts data points that could not become a message.
     pub fn drop_points(&self, reason: DropReason, points: u64) {
         self.shared.lock().refuse(reason, points, Instant::now());
-    }
-
-    /// The counters, for an exporter that replaces this one.
-    pub fn account(&self) -> &ExporterCounters {
-        &self.shared.account
-    }
-
-    /// Is cancelled after the last attempt to send.
-    pub fn ended(&self) -> CancellationToken {
-        self.shared.ended.clone()
     }
 
     /// Waits until the queue is empty.
@@ -337,9 +329,9 @@ impl DeliveryShared {
     }
 
     async fn send_all(&self) {
-        if let Some(after) = &self.after {
+        if let Some(turn) = &self.turn {
             tokio::select! {
-                () = after.cancelled() => {}
+                () = turn.comes() => {}
                 () = self.draining.cancelled() => {}
             }
         }

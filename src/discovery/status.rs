@@ -44,7 +44,7 @@ pub struct SourceStatus {
 }
 
 impl SourceStatus {
-    /// How many of its targets have which fate.
+    /// The number of its targets by result.
     pub fn targets(&self) -> impl Iterator<Item = (DiscoveryResult, u64)> {
         DiscoveryResult::ALL.into_iter().zip(self.counts)
     }

@@ -4,12 +4,11 @@ use std::{path::Path, sync::Arc};
 
 use serde::de::DeserializeOwned;
 
-use super::sending::Sending;
 use crate::{
     client::auth::Authenticators,
     delivery::{DeliveryContext, Storages},
     http::{Listeners, ServerConfig},
-    pipeline::{Exporter, Probe, Reporter},
+    pipeline::{Exporter, Probe, Reporter, StateStore},
     runtime::{Clock, Tasks},
     settings::{BuildError, ComponentConfig, ComponentType, ExtensionUse},
     telemetry::Meter,
@@ -92,8 +91,8 @@ pub struct ExporterContext<'a> {
     pub authenticators: &'a Authenticators,
     /// Reads one target for a request to `/probe`.
     pub probe: Arc<dyn Probe>,
-    /// The exporter with the same id that is replaced.
-    pub before: Option<&'a dyn Exporter>,
+    /// The state that outlives reloads. The exporter that this one replaces shares it.
+    pub states: &'a StateStore,
 }
 
 impl ExporterContext<'_> {
@@ -108,13 +107,8 @@ impl ExporterContext<'_> {
             storages: self.storages,
             authenticators: self.authenticators,
             status: &self.status,
-            account: self.before_sending().map(Sending::account),
+            states: self.states,
         }
-    }
-
-    /// The replaced exporter, if it is one that sends.
-    pub(super) fn before_sending(&self) -> Option<&Sending> {
-        self.before.and_then(Sending::of)
     }
 }
 

@@ -8,6 +8,7 @@ pub mod otlp;
 mod points;
 pub mod prometheus;
 pub mod prometheusremotewrite;
+mod sender_config;
 mod sending;
 #[cfg(test)]
 mod testing;

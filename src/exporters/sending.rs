@@ -1,20 +1,22 @@
-//! The common part of all exporters that send: each has its own encoder, and behind it a
-//! [`Delivery`].
+//! The common part of all exporters that send. Each is an [`Encoder`], which makes messages of
+//! snapshots, and a [`Destination`], which takes them. Everything between them, from the queue to
+//! the counters, is a [`Delivery`].
 
-use std::{any::Any, time::SystemTime};
+use std::{sync::Arc, time::SystemTime};
 
 use async_trait::async_trait;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use tokio::time::Instant;
 
-use super::ending::Ending;
+use super::{contract::ExporterContext, ending::Ending};
 use crate::{
-    delivery::{Delivery, ExporterCounters},
+    client::ConfigError,
+    delivery::{Delivery, DeliverySettings, Destination},
     pipeline::{EndOfSeries, Exporter, Snapshot, Target},
 };
 
 /// Encodes snapshots as messages.
-pub(super) trait Encoder: Any + Send + Sync {
+pub(super) trait Encoder: Send + Sync + 'static {
     /// Hands the messages of a snapshot to `delivery`.
     fn encode(&self, snapshot: &Snapshot<'_>, delivery: &Delivery);
 
@@ -33,47 +35,39 @@ pub(super) trait Encoder: Any + Send + Sync {
 }
 
 /// An exporter that sends.
-pub(super) struct Sending {
-    encoder: Box<dyn Encoder>,
+pub(super) struct SendingExporter<E> {
+    encoder: E,
     delivery: Delivery,
     ending: Ending,
 }
 
-impl Sending {
-    /// Sends the messages of `encoder`.
-    pub(super) fn new(encoder: impl Encoder, delivery: Delivery, ending: Ending) -> Self {
+impl<E: Encoder> SendingExporter<E> {
+    /// Starts an exporter that sends the messages of `encoder` to `destination`.
+    ///
+    /// # Errors
+    /// If a value of the settings is invalid. The error names its key.
+    pub(super) fn start(
+        context: &ExporterContext<'_>,
+        settings: DeliverySettings,
+        encoder: E,
+        destination: impl Destination,
+    ) -> Result<Arc<dyn Exporter>, ConfigError> {
+        let ending = Ending::new(context.clock);
+        let delivery = Delivery::start(context.delivery(), settings, destination)?;
+        Ok(Arc::new(Self::new(encoder, delivery, ending)))
+    }
+
+    pub(super) fn new(encoder: E, delivery: Delivery, ending: Ending) -> Self {
         Self {
-            encoder: Box::new(encoder),
+            encoder,
             delivery,
             ending,
         }
     }
-
-    /// The exporter, if it is one that sends.
-    pub(super) fn of(exporter: &dyn Exporter) -> Option<&Self> {
-        let exporter: &dyn Any = exporter;
-        exporter.downcast_ref()
-    }
-
-    /// The counters of the exporter.
-    pub(super) fn account(&self) -> &ExporterCounters {
-        self.delivery.account()
-    }
-
-    /// Delivers the messages.
-    pub(super) fn delivery(&self) -> &Delivery {
-        &self.delivery
-    }
-
-    /// The encoder, if it has the type `E`.
-    pub(super) fn encoder<E: Encoder>(&self) -> Option<&E> {
-        let encoder: &dyn Any = &*self.encoder;
-        encoder.downcast_ref()
-    }
 }
 
 #[async_trait]
-impl Exporter for Sending {
+impl<E: Encoder> Exporter for SendingExporter<E> {
     fn export(&self, snapshot: &Snapshot<'_>) {
         self.encoder.encode(snapshot, &self.delivery);
     }

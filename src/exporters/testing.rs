@@ -2,7 +2,52 @@
 
 use std::sync::Arc;
 
-use crate::{definition::Definition, pipeline::Target};
+use futures_util::future::BoxFuture;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+
+use super::contract::ExporterContext;
+use crate::{
+    client::auth::Authenticators,
+    definition::Definition,
+    delivery::Storages,
+    http::{ClientLimits, Listeners},
+    pipeline::{Probe, ProbeRefusal, ProbeRequest, Probed, Reporter, StateStore, Target},
+    runtime::{Clock, Tasks},
+    telemetry::Meter,
+};
+
+/// A probe that is never called.
+struct NoProbe;
+
+impl Probe for NoProbe {
+    fn probe(&self, _request: ProbeRequest) -> BoxFuture<'static, Result<Probed, ProbeRefusal>> {
+        unreachable!()
+    }
+}
+
+/// Calls `build` with what an exporter needs. The state that outlives it is in `states`.
+pub(super) fn with_context<T>(
+    id: &str,
+    states: &StateStore,
+    tasks: &Tasks,
+    build: impl FnOnce(&mut ExporterContext<'_>) -> T,
+) -> T {
+    let meter = Meter::of(&SdkMeterProvider::default());
+    let mut listeners = Listeners::new(ClientLimits::default(), &meter);
+    build(&mut ExporterContext {
+        id,
+        listeners: &mut listeners,
+        tasks,
+        meter: &meter,
+        seed: 1,
+        status: Reporter::unheard(),
+        clock: &Clock::System,
+        storages: &Storages::new(),
+        authenticators: &Authenticators::default(),
+        probe: Arc::new(NoProbe),
+        states,
+    })
+}
 
 /// A target of an API without metrics.
 pub(super) fn target(name: &str) -> Arc<Target> {

@@ -20,7 +20,7 @@ use crate::{
     client::Tls,
     delivery::{ClientSettings, Destination as _, http::HttpDestination},
     http::{Body, ClientLimits, Listeners, Portless, Response, Route, ServerConfig},
-    runtime::build_runtime,
+    runtime::{Clock, build_runtime},
     settings::{Compression, Headers},
     telemetry::Meter,
 };
@@ -105,6 +105,7 @@ fn answering(
         auth: None,
         tls: &Tls::default(),
         proxy_url: None,
+        clock: &Clock::System,
     };
     let url = url.parse().expect("a URL");
     let destination = make(url, &remote).expect("a destination");

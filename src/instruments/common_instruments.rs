@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::pipeline::Schema;
+use crate::{
+    definition::{Instrument, InstrumentKind},
+    pipeline::Schema,
+};
 
 /// The common instruments of two schemas: the index in the new schema by the index in the old one.
 #[derive(Debug)]
@@ -18,7 +21,7 @@ impl CommonInstruments {
         let common = new.instruments().iter().enumerate();
         let common = common.filter_map(|(index, instrument)| {
             let mut old = by_name.get(&instrument.name)?.iter();
-            let (old, _) = old.find(|(_, old)| *old == instrument)?;
+            let (old, _) = old.find(|(_, old)| is_same(old, instrument))?;
             Some((*old, index))
         });
         Self(common.collect())
@@ -36,5 +39,22 @@ impl CommonInstruments {
     ) -> impl Iterator<Item = (usize, T)> {
         let known = known.into_iter();
         known.filter_map(|(old, value)| Some((self.index(old)?, value)))
+    }
+}
+
+/// Whether both are one instrument. Its limit does not matter: that of a report metric changes with
+/// the number of endpoints and metrics of the definition. Only the SDK's state of a histogram
+/// depends on it.
+fn is_same(old: &Instrument, new: &Instrument) -> bool {
+    let is_limit_free = old.kind != InstrumentKind::Histogram && old.max_series != new.max_series;
+    match is_limit_free {
+        true => {
+            let max_series = new.max_series;
+            *new == Instrument {
+                max_series,
+                ..old.clone()
+            }
+        }
+        false => old == new,
     }
 }

@@ -4,17 +4,29 @@
 
 use std::sync::Arc;
 
+use opentelemetry::KeyValue;
+
 use super::{TargetInstruments, common_instruments::CommonInstruments};
 use crate::{definition::InstrumentKind, pipeline::Schema};
 
 impl TargetInstruments {
-    /// Continues `old` for all instruments that both have. Instruments of different Resources have
-    /// nothing in common.
-    pub fn take_over(&mut self, old: &mut Self) {
-        if self.resource != old.resource {
-            self.encoder.end_all(&mut old.encoder);
-            return;
+    /// Goes on with another schema or Resource. The instruments that both schemas have keep their
+    /// state. Those of different Resources have nothing in common. Returns whether anything is
+    /// different.
+    pub fn apply(&mut self, schema: &Arc<Schema>, resource: &[KeyValue]) -> bool {
+        let has_resource = self.has_resource(resource);
+        if has_resource && self.schema == *schema {
+            return false;
         }
+        let mut old = std::mem::replace(self, Self::new(schema, resource));
+        match has_resource {
+            true => self.take_over(&mut old),
+            false => self.encoder.end_all(&mut old.encoder),
+        }
+        true
+    }
+
+    fn take_over(&mut self, old: &mut Self) {
         let common = CommonInstruments::of(&old.schema, &self.schema);
         self.encoder.take_over(&mut old.encoder, &common);
         self.starts.take_over(&mut old.starts, &common);

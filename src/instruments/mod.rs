@@ -36,6 +36,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use opentelemetry::KeyValue;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_sdk::{Resource, metrics::data::ResourceMetrics};
 
@@ -94,17 +95,22 @@ pub struct Collected {
     pub signed_metrics: Option<Vec<ResourceMetrics>>,
 }
 
+fn resource_of(attributes: &[KeyValue]) -> Resource {
+    let attributes = attributes.iter().cloned();
+    Resource::builder_empty()
+        .with_attributes(attributes)
+        .build()
+}
+
 impl TargetInstruments {
     /// Creates the instruments of `schema`, for a target with the attributes `resource`.
-    pub fn new(schema: &Arc<Schema>, resource: &[opentelemetry::KeyValue]) -> Self {
+    pub fn new(schema: &Arc<Schema>, resource: &[KeyValue]) -> Self {
         let reprs = schema
             .instruments()
             .iter()
             .map(|i| NumberKind::first(i.kind, i.value_type))
             .collect();
-        let resource = Resource::builder_empty()
-            .with_attributes(resource.iter().cloned())
-            .build();
+        let resource = resource_of(resource);
         let providers = ProviderPool::of(schema);
         let schema = providers.schema();
         Self {
@@ -123,14 +129,9 @@ impl TargetInstruments {
         }
     }
 
-    /// Whether both have the same schema and Resource.
-    pub fn is_like(&self, other: &Self) -> bool {
-        self.schema == other.schema && self.resource == other.resource
-    }
-
-    /// Whether both have the same Resource.
-    pub fn is_of_resource(&self, other: &Self) -> bool {
-        self.resource == other.resource
+    /// Whether these are the attributes of its Resource.
+    pub fn has_resource(&self, attributes: &[KeyValue]) -> bool {
+        self.resource == resource_of(attributes)
     }
 
     /// How often totals fell.

@@ -62,7 +62,8 @@ impl OwnPoints {
 fn digest(metrics: &ScopeMetrics) -> u64 {
     let mut sum = 0_u64;
     for metric in metrics.metrics() {
-        let is_moving = MOVING.iter().any(|of| of.name() == metric.name());
+        let short_name = metric.name().split_once('.').map_or("", |(_, short)| short);
+        let is_moving = MOVING.iter().any(|of| of.short_name() == short_name);
         let mut add = |attributes: &mut dyn Iterator<Item = &KeyValue>, value: u64| {
             let mut hasher = DefaultHasher::new();
             metric.name().hash(&mut hasher);

@@ -49,6 +49,13 @@ pub struct ReportMetrics {
 /// Endpoint, outcome, and the class of its failure.
 type ReportedOutcome = (usize, &'static str, Option<ErrorType>);
 
+/// The name of the metric that counts the results of polls.
+fn results_name(target: &Target) -> Arc<str> {
+    TargetMetric::PollResults
+        .name(target.report_prefix())
+        .into()
+}
+
 /// Duration and results of the last poll that requested anything.
 #[derive(Debug, Default)]
 struct ReportRound {
@@ -63,9 +70,7 @@ impl ReportMetrics {
         let endpoints = target.definition.endpoints.len();
         Self {
             target: Arc::clone(target),
-            results_name: TargetMetric::PollResults
-                .name(target.report_prefix())
-                .into(),
+            results_name: results_name(target),
             first: target.definition.instruments.len(),
             // Totals start from zero: Prometheus sees no increase in a series that starts with 1.
             results: (0..endpoints)
@@ -80,25 +85,21 @@ impl ReportMetrics {
         }
     }
 
-    /// Continues `old`, of the same target, for the endpoints and instruments that both have.
-    pub fn take_over(&mut self, old: Self) {
-        let (now, before) = (Arc::clone(&self.target), old.target);
-        if Arc::ptr_eq(&now.definition, &before.definition) {
-            *self = Self {
-                target: now,
-                results_name: Arc::clone(&self.results_name),
-                ..old
-            };
+    /// Goes on with another description of the target. What is known of endpoints and instruments
+    /// that both definitions have is kept.
+    pub fn apply(&mut self, target: &Arc<Target>) {
+        if Arc::ptr_eq(&self.target.definition, &target.definition) {
+            self.target = Arc::clone(target);
+            self.results_name = results_name(target);
             return;
         }
-        let endpoint = |at: usize| {
-            let id = &before.definition.endpoints.get(at)?.id;
-            now.definition.endpoint(id.as_str())
-        };
+        let old = std::mem::replace(self, Self::new(target));
+        let (now, before) = (&target.definition, &old.target.definition);
+        let endpoint = |at: usize| now.endpoint(before.endpoints.get(at)?.id.as_str());
         let instrument = |at: usize| {
-            let name = before.definition.subject(at)?;
-            let mut all = 0..now.definition.subjects();
-            all.find(|index| now.definition.subject(*index) == Some(name))
+            let name = before.subject(at)?;
+            let mut all = 0..now.subjects();
+            all.find(|index| now.subject(*index) == Some(name))
         };
         for ((at, outcome, error_type), count) in old.results {
             if let Some(at) = endpoint(at) {

@@ -20,6 +20,7 @@ mod reading;
 mod schema;
 mod reload;
 mod snapshot;
+mod state_store;
 mod status;
 mod target;
 mod target_names;
@@ -45,6 +46,7 @@ pub use reading::{
 pub use reload::{ReloadRequest, ReloadTrigger};
 pub use schema::Schema;
 pub use snapshot::{CountedHistogram, EndOfSeries, Exporter, OtlpForm, Snapshot, Starts};
+pub use state_store::StateStore;
 pub use status::{DiscoveryStatus, EndpointStatus, Inspect, StatusBoard, TargetStatus};
 pub use target::{INSTANCE_ID, Target};
 pub use target_names::{NameLease, TargetNames};

@@ -1,6 +1,6 @@
 //! The data that an exporter gets after each poll.
 
-use std::{any::Any, cell::LazyCell, fmt, sync::Arc, time::SystemTime};
+use std::{cell::LazyCell, fmt, sync::Arc, time::SystemTime};
 
 use async_trait::async_trait;
 use opentelemetry::KeyValue;
@@ -156,10 +156,9 @@ impl fmt::Debug for OtlpForm<'_> {
     }
 }
 
-/// Takes the snapshots of all targets. A replacement gets its predecessor, as [`Any`], when it is
-/// built.
+/// Takes the snapshots of all targets.
 #[async_trait]
-pub trait Exporter: Any + Send + Sync {
+pub trait Exporter: Send + Sync {
     /// Takes a snapshot. It encodes and stores, and never waits for the network.
     fn export(&self, snapshot: &Snapshot<'_>);
 

@@ -24,7 +24,7 @@ use crate::{
     extensions::{ExtensionConfig, ExtensionContext},
     http::{ClientLimits, Listeners},
     overview::{Overview, OverviewContext},
-    pipeline::{ComponentKind, Exporter},
+    pipeline::ComponentKind,
     processors::{ProcessorConfig, ProcessorContext, mapping},
     receivers::{NextReceiver, PolledOnce, ReceiverChange, ReceiverConfig, ReceiverContext},
     settings::{BuildError, Component, ComponentId, ExtensionUse},
@@ -198,7 +198,6 @@ impl Builder<'_> {
         let (name, site) = (id.to_string(), self.site);
         let status = site.components.announce(ComponentKind::Exporter, &name);
         let tasks = status.own(&self.graph.root.group());
-        let before = self.graph.exporters.get(id);
         let mut context = ExporterContext {
             id: &name,
             listeners,
@@ -213,7 +212,7 @@ impl Builder<'_> {
                 clock: site.clock.clone(),
             }),
             status: status.clone(),
-            before: before.map(|node| &*node.exporter as &dyn Exporter),
+            states: &site.states,
         };
         let built = config.build(&mut context);
         let exporter = built.map_err(|source| StartError::Exporter { id: name, source })?;

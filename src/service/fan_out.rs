@@ -63,7 +63,10 @@ impl FanOutSink {
             let same = before.iter().position(|(old, _)| old.id() == pipeline.id());
             let sink = match same.map(|at| before.swap_remove(at)) {
                 Some((old, sink)) if Arc::ptr_eq(&old, pipeline) => sink,
-                Some((_, old)) => pipeline.open_after(old, &self.target),
+                Some((_, mut sink)) => {
+                    pipeline.apply(&mut sink, &self.target);
+                    sink
+                }
                 None => pipeline.open(&self.target),
             };
             self.sinks.push((Arc::clone(pipeline), sink));
@@ -82,18 +85,13 @@ impl Sink for FanOutSink {
     }
 
     fn follow(&mut self, target: &Arc<Target>) {
-        // This comes first: a pipeline that has ended has no exporters, and nothing could be taken
-        // from it.
         let fan_out = self.fan_out.clone();
         let pipelines = fan_out.pipelines();
         self.set_downstream(&pipelines);
         self.target = Arc::clone(target);
-        let before = std::mem::take(&mut self.sinks).into_iter();
-        let after = before.map(|(pipeline, old)| {
-            let sink = pipeline.open_after(old, target);
-            (pipeline, sink)
-        });
-        self.sinks = after.collect();
+        for (pipeline, sink) in &mut self.sinks {
+            pipeline.apply(sink, target);
+        }
     }
 
     fn accept(&mut self, poll: Poll) {

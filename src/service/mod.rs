@@ -29,7 +29,7 @@ pub use self::error::{ReloadError, StartError};
 use self::{graph::Graph, reload_status::ReloadStatus};
 use crate::{
     config::Config,
-    pipeline::{Components, ReloadRequest, ReloadTrigger, StatusBoard, TargetNames},
+    pipeline::{Components, ReloadRequest, ReloadTrigger, StateStore, StatusBoard, TargetNames},
     receivers::Network,
     runtime::{Clock, TaskFailure, Tasks},
     telemetry::{InternalTelemetry, Meter, chain},
@@ -61,6 +61,7 @@ struct ServiceContext {
     network: Network,
     started: Instant,
     reload: ReloadTrigger,
+    states: StateStore,
 }
 
 /// A running collector.
@@ -94,6 +95,7 @@ impl ServiceContext {
             network: world.network.clone(),
             started: Instant::now(),
             reload,
+            states: StateStore::default(),
         };
         (site, requests)
     }

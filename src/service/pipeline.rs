@@ -9,7 +9,7 @@ use std::{
 use opentelemetry::{KeyValue, metrics::Counter};
 
 use super::target_pipeline::{
-    ExporterFanOut, Exporters, PipelineTail, ProcessorNode, ReadScopes, TargetPipeline,
+    BuiltStages, ExporterFanOut, Exporters, PipelineTail, ProcessorNode, ReadScopes, TargetPipeline,
 };
 use crate::{
     definition::Definition,
@@ -136,29 +136,31 @@ impl MetricsPipeline {
         let receiver = [KeyValue::new(names::RECEIVER, target.receiver.clone())];
         self.telemetry.scraped.add(0, &receiver);
         self.telemetry.errored.add(0, &receiver);
-        let stream = Stream {
-            target: Arc::clone(target),
-            schema: self.schemas.of(target),
-            resource: instruments::resource(target),
-        };
         TargetSink {
             target: Arc::clone(target),
             own: ReportMetrics::new(target),
             own_scope: Arc::clone(&self.own_scope),
             was_large: false,
-            target_pipeline: self.tail.target_pipeline(stream),
+            target_pipeline: TargetPipeline::new(self.build(target)),
             telemetry: self.telemetry.clone(),
             receiver,
         }
     }
 
-    /// Adds a target that existed before with another description, or in a pipeline that this one
-    /// replaces.
-    pub(super) fn open_after(&self, mut old: TargetSink, target: &Arc<Target>) -> TargetSink {
-        let mut sink = self.open(target);
-        sink.target_pipeline.take_over(&mut old.target_pipeline);
-        sink.own.take_over(old.own);
-        sink
+    /// Continues a target with another description, or one of a pipeline that this one replaces.
+    pub(super) fn apply(&self, sink: &mut TargetSink, target: &Arc<Target>) {
+        sink.target_pipeline.apply(self.build(target));
+        sink.own.apply(target);
+        sink.target = Arc::clone(target);
+        sink.telemetry = self.telemetry.clone();
+    }
+
+    fn build(&self, target: &Arc<Target>) -> BuiltStages {
+        self.tail.build(Stream {
+            target: Arc::clone(target),
+            schema: self.schemas.of(target),
+            resource: instruments::resource(target),
+        })
     }
 }
 

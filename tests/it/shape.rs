@@ -4,7 +4,7 @@
 use crate::support::source::{Token, files, root, tokens};
 
 const FILE_LINES: usize = 500;
-const MAP_LINES: usize = 150;
+const MAP_LINES: usize = 100;
 
 #[test]
 fn files_are_short() {

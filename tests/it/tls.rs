@@ -9,6 +9,7 @@ use betanet_collector::{
         ClientSettings, Destination, SendOutcome, grpc::GrpcDestination, http::HttpDestination,
     },
     http::TlsVersion,
+    runtime::Clock,
     settings::{Compression, Duration, Headers, Secret},
     telemetry::chain,
 };
@@ -61,6 +62,7 @@ fn destination(protocol: Protocol, sink: &TlsSink, tls: &Tls) -> Box<dyn Destina
         auth: None,
         tls,
         proxy_url: None,
+        clock: &Clock::System,
     };
     match protocol {
         Protocol::Http => {

@@ -20,7 +20,12 @@ use tonic::{
 };
 
 use super::*;
-use crate::{client::Tls, runtime::Tasks, settings::Headers, telemetry::chain};
+use crate::{
+    client::Tls,
+    runtime::{Clock, Tasks},
+    settings::Headers,
+    telemetry::chain,
+};
 
 type SeenRequest = Arc<Mutex<Vec<(MetadataMap, ExportMetricsServiceRequest)>>>;
 
@@ -79,6 +84,7 @@ fn destination(address: &str, compression: Compression) -> GrpcDestination {
             ..Tls::default()
         },
         proxy_url: None,
+        clock: &Clock::System,
     };
     GrpcDestination::new(address, &remote).unwrap()
 }
@@ -243,6 +249,7 @@ fn an_invalid_endpoint_is_refused() {
         auth: None,
         tls: &Tls::default(),
         proxy_url: None,
+        clock: &Clock::System,
     };
     for (endpoint, expected) in [
         ("example.com", "needs a port"),
@@ -325,6 +332,7 @@ async fn a_port_with_another_protocol_is_recognized() {
             auth: None,
             tls: &Tls::default(),
             proxy_url: None,
+            clock: &Clock::System,
         };
         let destination = GrpcDestination::new(&format!("{scheme}://{address}"), &remote).unwrap();
         let outcome = destination.send(payload(10)).await;
@@ -378,6 +386,7 @@ async fn round_robin_looks_the_name_up() {
             ..Tls::default()
         },
         proxy_url: None,
+        clock: &Clock::System,
     };
     let settings = GrpcSettings {
         balancer: BalancerName::RoundRobin,
@@ -428,6 +437,7 @@ async fn requests_go_through_a_proxy() {
         auth: None,
         tls: &Tls::default(),
         proxy_url: Some(&url),
+        clock: &Clock::System,
     };
     let destination = GrpcDestination::new(&format!("http://{address}"), &remote).unwrap();
     let outcome = destination.send(payload(10)).await;

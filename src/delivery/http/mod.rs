@@ -123,7 +123,7 @@ impl HttpDestination {
         Ok(Self {
             client: client_through(remote.tls, url.scheme() == "https", proxy.as_ref())?,
             proxy,
-            clock: Clock::System,
+            clock: remote.clock.clone(),
             headers: remote.request_headers(&url)?,
             url,
             content: content_type.into_iter().chain(content).collect(),

@@ -16,7 +16,7 @@ use opentelemetry_proto::tonic::collector::metrics::v1::{
 use prost::Message as _;
 use tokio::net::TcpListener;
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::*;
 use crate::{
@@ -52,6 +52,7 @@ async fn server(tasks: &Tasks, answer: Response<Bytes>) -> (Url, SeenRequest) {
             // A client that disconnects does not matter here.
             drop(
                 http1::Builder::new()
+                    .auto_date_header(false)
                     .serve_connection(TokioIo::new(stream), service)
                     .await,
             );
@@ -75,6 +76,7 @@ fn destination(url: Url, compression: Compression) -> HttpDestination {
         auth: None,
         tls: &Tls::default(),
         proxy_url: None,
+        clock: &Clock::System,
     };
     HttpDestination::new(url, &remote).unwrap()
 }
@@ -95,6 +97,7 @@ async fn remote_write_uses_snappy_and_retries_every_server_error() {
         auth: None,
         tls: &Tls::default(),
         proxy_url: None,
+        clock: &Clock::System,
     };
     for (status, retried) in [
         (204, None),
@@ -179,6 +182,35 @@ async fn the_status_decides_about_a_retry() {
         let outcome = outcome(answer(status, &[("location", "/elsewhere")])).await;
         assert!(matches!(outcome, SendOutcome::Permanent { .. }), "{status}");
     }
+}
+
+/// A server without a clock of its own: the one that the destination got decides.
+#[tokio::test]
+async fn a_date_to_retry_is_measured_with_the_clock_of_the_destination() {
+    let (tasks, _failures) = Tasks::new();
+    let later = [("retry-after", "Sun, 06 Nov 1994 08:50:07 GMT")];
+    let (url, _) = server(&tasks, answer(503, &later)).await;
+    // 08:49:37 on that day.
+    let clock = Clock::starting_at(UNIX_EPOCH + Duration::from_secs(784_111_777));
+    let remote = ClientSettings {
+        compression: Compression::None,
+        headers: &Headers::default(),
+        auth: None,
+        tls: &Tls::default(),
+        proxy_url: None,
+        clock: &clock,
+    };
+    let destination = HttpDestination::new(url, &remote).unwrap();
+    let outcome = destination.send(Bytes::from_static(b"batch")).await;
+    let SendOutcome::Retry { after, .. } = outcome else {
+        panic!("{outcome:?}")
+    };
+    // The clock moves while the request is sent.
+    let waits = Duration::from_secs(1)..=Duration::from_secs(30);
+    assert!(
+        after.is_some_and(|after| waits.contains(&after)),
+        "{after:?}"
+    );
 }
 
 #[tokio::test]
@@ -402,6 +434,7 @@ async fn requests_go_through_a_proxy() {
         auth: None,
         tls: &tls,
         proxy_url: Some(proxy_url),
+        clock: &Clock::System,
     };
     // Nobody can look this name up: the client leaves that to the proxy.
     let nowhere: Url = "http://nowhere.invalid/v1/metrics".parse().unwrap();

@@ -113,7 +113,7 @@ proptest! {
                 retry,
                 queue,
                 split: splits.then_some(size::split as Split),
-                after: None,
+                order: None,
             };
             let mut bench = bench_of(settings, None);
             let disk = Disk::default();

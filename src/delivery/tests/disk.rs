@@ -22,7 +22,7 @@ pub(super) async fn on_disk(queue: SendingQueue, disk: &Disk) -> Bench {
         retry: steady(),
         queue,
         split: Some(size::split),
-        after: None,
+        order: None,
     };
     started_on_disk(settings, disk).await
 }
@@ -116,7 +116,7 @@ async fn without_retries_it_stays_too() {
             retry: never.clone(),
             queue: small(),
             split: None,
-            after: None,
+            order: None,
         };
         let disk = Disk::default();
         let mut first = started_on_disk(settings, &disk).await;

@@ -170,7 +170,7 @@ fn bench_on(retry: RetryOnFailure, queue: SendingQueue, disk: Option<(Directory,
         retry,
         queue,
         split: None,
-        after: None,
+        order: None,
     };
     bench_of(settings, disk)
 }
@@ -192,7 +192,7 @@ fn bench_of(mut settings: DeliverySettings, disk: Option<(Directory, Log)>) -> B
         clock: &Clock::System,
         storages: &Storages::new(),
         authenticators: &Authenticators::default(),
-        account: None,
+        states: &StateStore::default(),
     };
     Bench {
         delivery: Delivery::start_on(context, settings, destination.clone(), disk),
@@ -414,7 +414,7 @@ async fn several_consumers_send_at_the_same_time() {
         retry: steady(),
         queue: SendingQueue::default(),
         split: None,
-        after: None,
+        order: None,
     };
     settings.queue.num_consumers = 2;
     settings.queue.batch.flush_timeout = FLUSH;
@@ -428,7 +428,7 @@ async fn several_consumers_send_at_the_same_time() {
         clock: &Clock::System,
         storages: &Storages::new(),
         authenticators: &Authenticators::default(),
-        account: None,
+        states: &StateStore::default(),
     };
     let delivery = Delivery::start(context, settings, destination.clone()).unwrap();
     for mark in [1, 2, 3] {
@@ -490,4 +490,53 @@ async fn a_repeated_message_of_the_destination_is_logged_once() {
     assert_eq!(count("said=\"0 points are too old\""), 1, "{text}");
     assert_eq!(count("said=\"tenant 50 is over its limit\""), 1, "{text}");
     assert_eq!(count("accepts everything again"), 1, "{text}");
+}
+
+/// A configuration that drops an exporter and one that has it again follow each other while the
+/// first one still sends.
+#[tokio::test(start_paused = true)]
+async fn an_exporter_that_comes_back_continues_its_counters() {
+    let (tasks, _failures) = Tasks::new();
+    let metrics = Reader::default();
+    let provider = SdkMeterProvider::builder()
+        .with_reader(metrics.clone())
+        .build();
+    let (meter, states) = (Meter::of(&provider), StateStore::default());
+    let start = |destination: &Scripted| {
+        let context = DeliveryContext {
+            id: "otlp_http/test",
+            tasks: &tasks,
+            meter: &meter,
+            seed: 1,
+            status: &Reporter::unheard(),
+            clock: &Clock::System,
+            storages: &Storages::new(),
+            authenticators: &Authenticators::default(),
+            states: &states,
+        };
+        let settings = DeliverySettings {
+            timeout: TIMEOUT,
+            retry: steady(),
+            queue: SendingQueue::default(),
+            split: None,
+            order: None,
+        };
+        Delivery::start(context, settings, destination.clone()).unwrap()
+    };
+    let destination = Scripted::default();
+    destination.script([DestinationStep::Accept, DestinationStep::Hang]);
+    let removed = start(&destination);
+    for mark in [1, 2] {
+        removed.push(&[mark], 1);
+        sleep(Duration::from_secs(1)).await;
+    }
+    let again = start(&destination);
+    again.push(&[3], 1);
+    sleep(Duration::from_secs(1)).await;
+    let sums = || ["received", "sent", "held"].map(|what| metrics.sum(what));
+    assert_eq!(sums(), [3, 2, 1]);
+    drop(removed);
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(sums(), [3, 2, 0]);
+    assert_eq!(metrics.sum("dropped"), 1, "it was not drained");
 }

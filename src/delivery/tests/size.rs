@@ -38,7 +38,7 @@ fn settings(queue: SendingQueue) -> DeliverySettings {
         retry: steady(),
         queue,
         split: Some(split),
-        after: None,
+        order: None,
     }
 }
 
@@ -181,9 +181,10 @@ async fn the_rest_of_a_batch_stays_on_disk_at_the_end() {
 
 #[tokio::test(start_paused = true)]
 async fn a_replacement_waits_until_its_predecessor_has_ended() {
-    let before = CancellationToken::new();
+    let (order, before) = (Arc::new(SendOrder::default()), CancellationToken::new());
+    let _turn = Arc::clone(&order).join(&before);
     let mut settings = settings(SendingQueue::default());
-    settings.after = Some(before.clone());
+    settings.order = Some(order);
     let mut bench = bench_of(settings.clone(), None);
     bench.push(1);
     bench.pass(10).await;
@@ -192,9 +193,12 @@ async fn a_replacement_waits_until_its_predecessor_has_ended() {
     bench.pass(1).await;
     assert_eq!(bench.accepted(), [1]);
 
-    settings.after = Some(CancellationToken::new());
-    let mut bench = bench_of(settings, None);
+    let mut bench = bench_of(settings.clone(), None);
+    let mut last = bench_of(settings, None);
     bench.push(2);
-    bench.drain(10).await;
-    assert_eq!(bench.accepted(), [2], "a drain does not wait");
+    bench.pass(1).await;
+    assert_eq!(bench.accepted(), Vec::<u8>::new());
+    last.push(3);
+    last.drain(10).await;
+    assert_eq!(last.accepted(), [3], "a drain does not wait");
 }

@@ -7,14 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     File, foreign,
-    writer::{Rotation, Writer, WriterSettings},
+    writer::{Rotation, SharedFile, Writer, WriterSettings},
 };
 use crate::{
-    delivery::{BatchSettings, Delivery, DeliverySettings, RetryOnFailure, SendingQueue},
+    delivery::{BatchSettings, DeliverySettings, RetryOnFailure, SendingQueue},
     exporters::{
         contract::{self, ExporterConfig, ExporterContext, ExporterType, WrittenFile},
-        ending::Ending,
-        sending::Sending,
+        sending::SendingExporter,
     },
     pipeline::Exporter,
     settings::{BuildError, ByteSize, Duration},
@@ -108,8 +107,8 @@ impl Default for RotationConfig {
 }
 
 impl ExporterConfig for Config {
-    /// The file is opened at the first write. An exporter that replaces another one shares its file
-    /// until that one has written everything.
+    /// The file is opened at the first write. An exporter that replaces another one shares its open
+    /// file until that one has written everything.
     fn build(&self, context: &mut ExporterContext<'_>) -> Result<Arc<dyn Exporter>, BuildError> {
         let settings = WriterSettings {
             path: self.path.clone(),
@@ -118,22 +117,22 @@ impl ExporterConfig for Config {
             rotation: self.rotation.as_ref().map(RotationConfig::rotation),
             clock: context.clock.clone(),
         };
-        let before = context.before_sending().and_then(Sending::encoder::<File>);
-        let writer = Arc::new(match before {
-            Some(before) => Writer::after(&before.writer, settings),
-            None => Writer::new(settings),
-        });
+        let file = SharedFile::of(&self.path, context.states);
+        let writer = Writer::new(settings, file);
         let settings = DeliverySettings {
             timeout: PATIENCE,
             retry: retry(),
             queue: self.queue(),
             split: None,
-            after: None,
+            order: None,
         };
-        let destination = super::Destination(Arc::clone(&writer));
-        let ending = Ending::new(context.clock);
-        let delivery = Delivery::start(context.delivery(), settings, destination)?;
-        Ok(Arc::new(Sending::new(File { writer }, delivery, ending)))
+        let destination = super::Destination(Arc::new(writer));
+        Ok(SendingExporter::start(
+            context,
+            settings,
+            File,
+            destination,
+        )?)
     }
 
     fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {

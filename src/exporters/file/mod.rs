@@ -34,10 +34,7 @@ use crate::{
 };
 
 /// Encodes snapshots as lines.
-#[derive(Debug)]
-struct File {
-    writer: Arc<Writer>,
-}
+struct File;
 
 impl Encoder for File {
     fn encode(&self, snapshot: &Snapshot<'_>, delivery: &Delivery) {

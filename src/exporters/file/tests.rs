@@ -19,10 +19,10 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::{
-    writer::{Rotation, Writer, WriterSettings},
+    writer::{Rotation, SharedFile, Writer, WriterSettings},
     *,
 };
-use crate::runtime::Clock;
+use crate::{pipeline::StateStore, runtime::Clock};
 
 fn attribute(key: &str, value: any_value::Value) -> KeyValue {
     KeyValue {
@@ -154,7 +154,14 @@ fn a_line_follows_the_otlp_specification() {
 
 /// A writer of `metrics.json` in a directory.
 fn writer(directory: &Path, append: bool, rotation: Option<Rotation>) -> Writer {
-    Writer::new(settings(directory, append, rotation))
+    let settings = settings(directory, append, rotation);
+    writer_after(&StateStore::default(), settings)
+}
+
+/// A writer that shares the files of the other ones in the same store.
+fn writer_after(states: &StateStore, settings: WriterSettings) -> Writer {
+    let file = SharedFile::of(&settings.path, states);
+    Writer::new(settings, file)
 }
 
 fn settings(directory: &Path, append: bool, rotation: Option<Rotation>) -> WriterSettings {
@@ -222,14 +229,16 @@ async fn a_file_that_was_moved_away_is_created_again() {
 #[tokio::test(start_paused = true)]
 async fn a_replacement_continues_the_file_of_its_predecessor() {
     let directory = TempDir::new().unwrap();
-    let old = writer(directory.path(), false, None);
+    let states = StateStore::default();
+    let old = writer_after(&states, settings(directory.path(), false, None));
     old.write(b"1\n").unwrap();
     let rotation = Rotation {
         max_bytes: 6,
         max_backups: None,
         max_age: None,
     };
-    let new = Writer::after(&old, settings(directory.path(), false, Some(rotation)));
+    let new = settings(directory.path(), false, Some(rotation));
+    let new = writer_after(&states, new);
     new.write(b"2\n").unwrap();
     old.write(b"3\n").unwrap();
     new.write(b"4\n").unwrap();
@@ -242,7 +251,7 @@ async fn a_replacement_continues_the_file_of_its_predecessor() {
         ],
     );
     let elsewhere = TempDir::new().unwrap();
-    let other = Writer::after(&old, settings(elsewhere.path(), false, None));
+    let other = writer_after(&states, settings(elsewhere.path(), false, None));
     other.write(b"6\n").unwrap();
     is(&files(&elsewhere), &[("metrics.json", "6\n")]);
 }

@@ -11,7 +11,7 @@ use std::{
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
-use crate::runtime::Clock;
+use crate::{pipeline::StateStore, runtime::Clock};
 
 /// The time in the name of an old file, in UTC, in the format of `lumberjack`, which the Collector
 /// uses.
@@ -40,13 +40,21 @@ pub(super) struct Rotation {
 #[derive(Debug)]
 pub(super) struct Writer {
     settings: WriterSettings,
-    opened: Arc<Mutex<OpenedFile>>,
+    file: Arc<SharedFile>,
+}
+
+/// A file that writers share. It outlives reloads, so that no replacement empties what its
+/// predecessor wrote.
+#[derive(Debug)]
+pub(super) struct SharedFile {
+    path: PathBuf,
+    opened: Mutex<OpenedFile>,
 }
 
 #[derive(Debug, Default)]
 struct OpenedFile {
     file: Option<fs::File>,
-    /// Whether this writer has used the file before, so that it does not empty it.
+    /// Whether a writer has used the file before, so that it is not emptied.
     is_begun: bool,
     /// Whether the path is not a regular file, so that it cannot be cut or rotated. `None` before
     /// the first check.
@@ -65,30 +73,34 @@ pub(super) struct WriteError {
     source: io::Error,
 }
 
-impl Writer {
-    pub(super) fn new(settings: WriterSettings) -> Self {
-        Self {
-            settings,
-            opened: Arc::default(),
-        }
+impl SharedFile {
+    /// The file at a path. An exporter with another id may use it too, after a reload.
+    pub(super) fn of(path: &Path, states: &StateStore) -> Arc<Self> {
+        // Two paths may have the same text if they are not UTF-8.
+        let is_same = |file: &Self| file.path == path;
+        states.get_if(&path.to_string_lossy(), is_same, || {
+            Arc::new(Self {
+                path: path.to_owned(),
+                opened: Mutex::default(),
+            })
+        })
     }
+}
 
-    /// A writer that continues the file of another one, if it is the same file.
-    pub(super) fn after(before: &Self, settings: WriterSettings) -> Self {
-        let is_same = before.settings.path == settings.path;
-        Self {
-            settings,
-            opened: match is_same {
-                true => Arc::clone(&before.opened),
-                false => Arc::default(),
-            },
-        }
+impl Writer {
+    /// A writer of `file`, which must be the one at the path in `settings`.
+    pub(super) fn new(settings: WriterSettings, file: Arc<SharedFile>) -> Self {
+        Self { settings, file }
     }
 
     /// Appends lines. After an error none of them is in the file.
     pub(super) fn write(&self, lines: &[u8]) -> Result<(), WriteError> {
         // After a panic the file is opened again.
-        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut opened = self
+            .file
+            .opened
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if opened.is_stream.is_none() {
             opened.is_stream = Some(is_stream(&self.settings.path));
         }

@@ -8,17 +8,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{Otlp, foreign, split::split};
 use crate::{
-    client::{ClientAuthConfig, ConfigError, Tls, auth::Authenticator},
+    client::{ClientAuthConfig, ConfigError, Tls},
     delivery::{
-        ClientSettings, Delivery, DeliveryContext, DeliverySettings, Destination, RetryOnFailure,
-        SendingQueue,
+        ClientSettings, RetryOnFailure, SendingQueue,
         grpc::{BalancerName, GrpcDestination, GrpcSettings, Keepalive},
         http::HttpDestination,
     },
     exporters::{
         contract::{self, ExporterConfig, ExporterContext, ExporterType},
-        ending::Ending,
-        sending::Sending,
+        sender_config::{NetworkExporter, SenderConfig},
     },
     pipeline::Exporter,
     settings::{
@@ -147,15 +145,11 @@ impl Default for GrpcConfig {
 
 impl ExporterConfig for HttpConfig {
     fn build(&self, context: &mut ExporterContext<'_>) -> Result<Arc<dyn Exporter>, BuildError> {
-        Ok(self.exporter(context.delivery())?)
+        Ok(self.start(context, Otlp, split, None)?)
     }
 
     fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
-        let destination = self.destination(None).err().into_iter();
-        let others = self.retry_on_failure.check().into_iter();
-        let mistakes = destination.chain(others).chain(self.sending_queue.check());
-        report(mistakes, at, diagnostics);
-        self.auth.check(at, diagnostics);
+        self.check_sender(at, diagnostics);
     }
 
     fn speaks_otlp(&self) -> bool {
@@ -163,13 +157,11 @@ impl ExporterConfig for HttpConfig {
     }
 
     fn uses(&self) -> Vec<ExtensionUse<'_>> {
-        let auth = self.auth.uses().into_iter();
-        self.sending_queue.uses().into_iter().chain(auth).collect()
+        self.sender().uses()
     }
 
     fn warn(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
-        self.sending_queue
-            .warn(&self.retry_on_failure, at, diagnostics);
+        self.sender().warn(at, diagnostics);
         let base = self.endpoint.as_ref();
         let base = base.filter(|_| self.metrics_endpoint.is_none());
         let path = base.map(|base| base.get().path().trim_end_matches('/'));
@@ -183,26 +175,23 @@ impl ExporterConfig for HttpConfig {
     }
 }
 
-impl HttpConfig {
-    pub(super) fn exporter(
-        &self,
-        context: DeliveryContext<'_>,
-    ) -> Result<Arc<dyn Exporter>, ConfigError> {
-        let settings = DeliverySettings {
-            timeout: self.timeout.get(),
-            retry: self.retry_on_failure.clone(),
-            queue: self.sending_queue.clone(),
-            split: Some(split),
-            after: None,
-        };
-        let auth = self.auth.build(context.authenticators)?;
-        start(context, settings, self.destination(auth.as_deref()))
+impl NetworkExporter for HttpConfig {
+    type Destination = HttpDestination;
+
+    fn sender(&self) -> SenderConfig<'_> {
+        SenderConfig {
+            timeout: self.timeout,
+            compression: self.compression,
+            headers: &self.headers,
+            auth: &self.auth,
+            tls: &self.tls,
+            proxy_url: self.proxy_url.as_ref(),
+            retry: &self.retry_on_failure,
+            queue: &self.sending_queue,
+        }
     }
 
-    fn destination(
-        &self,
-        auth: Option<&dyn Authenticator>,
-    ) -> Result<HttpDestination, ConfigError> {
+    fn destination(&self, client: &ClientSettings<'_>) -> Result<HttpDestination, ConfigError> {
         let (key, url) = match (&self.metrics_endpoint, &self.endpoint) {
             (Some(url), _) => ("metrics_endpoint", url.get().as_str().to_owned()),
             (None, Some(base)) if !base.is_base() => {
@@ -224,28 +213,17 @@ impl HttpConfig {
             }
         };
         let url = Url::parse(&url).map_err(|error| ConfigError::new(key, error))?;
-        let remote = ClientSettings {
-            compression: self.compression,
-            headers: &self.headers,
-            auth,
-            tls: &self.tls,
-            proxy_url: self.proxy_url.as_ref(),
-        };
-        HttpDestination::new(url, &remote)
+        HttpDestination::new(url, client)
     }
 }
 
 impl ExporterConfig for GrpcConfig {
     fn build(&self, context: &mut ExporterContext<'_>) -> Result<Arc<dyn Exporter>, BuildError> {
-        Ok(self.exporter(context.delivery())?)
+        Ok(self.start(context, Otlp, split, None)?)
     }
 
     fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
-        let destination = self.destination(None).err().into_iter();
-        let others = self.retry_on_failure.check().into_iter();
-        let mistakes = destination.chain(others).chain(self.sending_queue.check());
-        report(mistakes, at, diagnostics);
-        self.auth.check(at, diagnostics);
+        self.check_sender(at, diagnostics);
     }
 
     fn speaks_otlp(&self) -> bool {
@@ -253,52 +231,43 @@ impl ExporterConfig for GrpcConfig {
     }
 
     fn uses(&self) -> Vec<ExtensionUse<'_>> {
-        let auth = self.auth.uses().map(|used| ExtensionUse {
-            needs: Capability::GrpcAuthenticator,
-            ..used
-        });
-        self.sending_queue.uses().into_iter().chain(auth).collect()
+        let mut uses = self.sender().uses();
+        for used in &mut uses {
+            if used.needs == Capability::Authenticator {
+                used.needs = Capability::GrpcAuthenticator;
+            }
+        }
+        uses
     }
 
     fn warn(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
-        self.sending_queue
-            .warn(&self.retry_on_failure, at, diagnostics);
+        self.sender().warn(at, diagnostics);
     }
 }
 
-impl GrpcConfig {
-    pub(super) fn exporter(
-        &self,
-        context: DeliveryContext<'_>,
-    ) -> Result<Arc<dyn Exporter>, ConfigError> {
-        let settings = DeliverySettings {
-            timeout: self.timeout.get(),
-            retry: self.retry_on_failure.clone(),
-            queue: self.sending_queue.clone(),
-            split: Some(split),
-            after: None,
-        };
-        let auth = self.auth.build(context.authenticators)?;
-        start(context, settings, self.destination(auth.as_deref()))
+impl NetworkExporter for GrpcConfig {
+    type Destination = GrpcDestination;
+
+    fn sender(&self) -> SenderConfig<'_> {
+        SenderConfig {
+            timeout: self.timeout,
+            compression: self.compression,
+            headers: &self.headers,
+            auth: &self.auth,
+            tls: &self.tls,
+            proxy_url: self.proxy_url.as_ref(),
+            retry: &self.retry_on_failure,
+            queue: &self.sending_queue,
+        }
     }
 
-    fn destination(
-        &self,
-        auth: Option<&dyn Authenticator>,
-    ) -> Result<GrpcDestination, ConfigError> {
+    fn destination(&self, client: &ClientSettings<'_>) -> Result<GrpcDestination, ConfigError> {
         if self.endpoint.is_empty() {
             return Err(ConfigError::new(
                 "endpoint",
                 "is required, such as localhost:4317",
             ));
         }
-        let remote = ClientSettings {
-            compression: self.compression,
-            headers: &self.headers,
-            auth,
-            tls: &self.tls,
-            proxy_url: self.proxy_url.as_ref(),
-        };
         if let Some(keepalive) = &self.keepalive {
             let positive = [
                 ("keepalive.time", keepalive.time),
@@ -312,26 +281,6 @@ impl GrpcConfig {
             balancer: self.balancer_name,
             keepalive: self.keepalive,
         };
-        GrpcDestination::with(&self.endpoint, &remote, &settings)
+        GrpcDestination::with(&self.endpoint, client, &settings)
     }
-}
-
-fn report(
-    mistakes: impl Iterator<Item = ConfigError>,
-    at: &Cursor<'_>,
-    diagnostics: &mut Diagnostics,
-) {
-    for mistake in mistakes {
-        mistake.report(at, diagnostics);
-    }
-}
-
-fn start(
-    context: DeliveryContext<'_>,
-    settings: DeliverySettings,
-    destination: Result<impl Destination, ConfigError>,
-) -> Result<Arc<dyn Exporter>, ConfigError> {
-    let ending = Ending::new(context.clock);
-    let delivery = Delivery::start(context, settings, destination?)?;
-    Ok(Arc::new(Sending::new(Otlp, delivery, ending)))
 }

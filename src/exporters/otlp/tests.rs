@@ -27,8 +27,13 @@ use crate::{
         DeliveryContext, DeliverySettings, Destination, ExportAnswer, RetryOnFailure, SendOutcome,
         SendingQueue, Storages, testing::Reader,
     },
-    exporters::{ending::Ending, sending::Sending, testing::target},
-    pipeline::{EndOfSeries, Exporter as _, OtlpForm, Reporter},
+    exporters::{
+        ending::Ending,
+        sender_config::NetworkExporter,
+        sending::SendingExporter,
+        testing::{target, with_context},
+    },
+    pipeline::{EndOfSeries, Exporter, OtlpForm, Reporter, StateStore},
     runtime::{Clock, Tasks},
     telemetry::Meter,
 };
@@ -72,12 +77,12 @@ fn settings() -> DeliverySettings {
         retry: RetryOnFailure::default(),
         queue: SendingQueue::default(),
         split: None,
-        after: None,
+        order: None,
     }
 }
 
 /// An exporter, and the store to which it sends.
-fn exporter() -> (Sending, Store) {
+fn exporter() -> (SendingExporter<Otlp>, Store) {
     let (tasks, _failures) = Tasks::new();
     let provider = SdkMeterProvider::builder().build();
     let (meter, store) = (Meter::of(&provider), Store::default());
@@ -90,11 +95,11 @@ fn exporter() -> (Sending, Store) {
         clock: &Clock::System,
         storages: &Storages::new(),
         authenticators: &Authenticators::default(),
-        account: None,
+        states: &StateStore::default(),
     };
     let ending = Ending::new(&Clock::System);
     let delivery = Delivery::start(context, settings(), store.clone()).unwrap();
-    (Sending::new(Otlp, delivery, ending), store)
+    (SendingExporter::new(Otlp, delivery, ending), store)
 }
 
 #[tokio::test(start_paused = true)]
@@ -185,29 +190,14 @@ fn every_kind_of_point_is_counted() {
 
 #[tokio::test]
 async fn the_collectors_keys_build_exporters() {
-    let (tasks, _failures) = Tasks::new();
-    let meter = Meter::of(&SdkMeterProvider::default());
-    let status = Reporter::unheard();
-    let (clock, storages) = (Clock::System, Storages::new());
-    let context = DeliveryContext {
-        id: "otlp/eu",
-        tasks: &tasks,
-        meter: &meter,
-        seed: 1,
-        status: &status,
-        clock: &clock,
-        storages: &storages,
-        authenticators: &Authenticators::default(),
-        account: None,
-    };
-    let http = |text| {
-        let config: HttpConfig = serde_json::from_str(text).unwrap();
-        config.exporter(context)
-    };
-    let grpc = |text| {
-        let config: GrpcConfig = serde_json::from_str(text).unwrap();
-        config.exporter(context)
-    };
+    fn start(config: &impl NetworkExporter) -> Result<Arc<dyn Exporter>, ConfigError> {
+        let (tasks, _failures) = Tasks::new();
+        with_context("otlp/eu", &StateStore::default(), &tasks, |context| {
+            config.start(context, Otlp, split::split, None)
+        })
+    }
+    let http = |text| start(&serde_json::from_str::<HttpConfig>(text).unwrap());
+    let grpc = |text| start(&serde_json::from_str::<GrpcConfig>(text).unwrap());
     assert!(http(r#"{"endpoint": "https://a:4318/", "compression": "zstd"}"#).is_ok());
     assert!(
         http(r#"{"metrics_endpoint": "http://a/x", "tls": {"insecure_skip_verify": true}}"#)

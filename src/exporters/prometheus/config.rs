@@ -1,6 +1,6 @@
 //! The configuration of the exporter.
 
-use std::{any::Any, collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
@@ -275,15 +275,7 @@ impl Config {
         &self,
         context: &mut ExporterContext<'_>,
     ) -> Result<Arc<Prometheus>, RouteError> {
-        let before = context.before.and_then(|before| {
-            let before: &dyn Any = before;
-            before.downcast_ref::<Prometheus>()
-        });
-        let exporter = match before {
-            // Under other rules all series are different ones.
-            Some(before) if *before.rules() == self.rules() => Prometheus::following(before, self),
-            _ => Prometheus::new(context.id, self, context.meter),
-        };
+        let exporter = Prometheus::new(context.id, self, context.meter, context.states);
         let exporter = Arc::new(exporter);
         let route = exporter.route(&self.path);
         let server = self.server();

@@ -59,7 +59,7 @@ use opentelemetry::{KeyValue, metrics::Counter};
 
 use crate::{
     http::{Body, Request, Response, Route, SharedAnswers},
-    pipeline::{Exporter, Snapshot, Target},
+    pipeline::{Exporter, Snapshot, StateStore, Target},
     telemetry::{Meter, names},
 };
 use draft::Draft;
@@ -73,7 +73,7 @@ pub struct Prometheus {
     id: String,
     open_metrics: bool,
     max_stale: Duration,
-    renderer: Renderer,
+    state: Arc<ShownState>,
     store: Arc<Mutex<SeriesStore>>,
     /// Scrapes of the current values, for scrapers that come at the same time.
     answers: Arc<SharedAnswers>,
@@ -85,6 +85,13 @@ pub struct Prometheus {
     warned: Mutex<HashSet<(String, &'static str)>>,
 }
 
+/// The series on the scrape. They outlive reloads: all exporters with the same id and the same rules
+/// share them. Under other rules all series are different ones.
+struct ShownState {
+    renderer: Renderer,
+    store: Arc<Mutex<SeriesStore>>,
+}
+
 /// Points that a scrape cannot show.
 #[derive(Debug, PartialEq, Eq)]
 struct DroppedPoints {
@@ -94,37 +101,26 @@ struct DroppedPoints {
 }
 
 impl Prometheus {
-    /// An exporter with the given id.
-    pub fn new(id: &str, config: &Config, meter: &Meter) -> Self {
-        let store = Arc::default();
-        observe_series(id, &store, meter);
+    /// An exporter with the given id. It shows the series that `states` has of it.
+    pub fn new(id: &str, config: &Config, meter: &Meter, states: &StateStore) -> Self {
+        let rules = config.rules();
+        let has_same_rules = |state: &ShownState| state.renderer.rules == rules;
+        let state = states.get_if(id, has_same_rules, || {
+            let store = Arc::default();
+            observe_series(id, &store, meter);
+            let renderer = Renderer::new(config.rules());
+            Arc::new(ShownState { renderer, store })
+        });
         Self {
             id: id.to_owned(),
             open_metrics: config.enable_open_metrics,
             max_stale: config.max_stale.get(),
-            renderer: Renderer::new(config.rules()),
-            store,
+            store: Arc::clone(&state.store),
+            state,
             answers: Arc::default(),
             spare: Mutex::default(),
             dropped: names::DROPPED_POINTS.counter(meter),
             probes: names::PROBES.counter(meter),
-            warned: Mutex::default(),
-        }
-    }
-
-    /// An exporter that continues to show the series of another one with the same id and the same
-    /// rules.
-    fn following(before: &Self, config: &Config) -> Self {
-        Self {
-            id: before.id.clone(),
-            open_metrics: config.enable_open_metrics,
-            max_stale: config.max_stale.get(),
-            renderer: before.renderer.clone(),
-            store: Arc::clone(&before.store),
-            answers: Arc::default(),
-            spare: Mutex::default(),
-            dropped: before.dropped.clone(),
-            probes: before.probes.clone(),
             warned: Mutex::default(),
         }
     }
@@ -158,7 +154,7 @@ impl Prometheus {
     }
 
     fn rules(&self) -> &RenderingRules {
-        &self.renderer.rules
+        &self.state.renderer.rules
     }
 
     fn note(&self, dropped: &DroppedPoints) {
@@ -190,7 +186,7 @@ impl Exporter for Prometheus {
         let labels = lock(&self.store).labels(snapshot.target, self.rules());
         // The store is not locked while the rows are written.
         let mut draft = std::mem::take(&mut *lock(&self.spare));
-        let dropped = self.renderer.render(snapshot, &labels, &mut draft);
+        let dropped = self.state.renderer.render(snapshot, &labels, &mut draft);
         let conflicts = lock(&self.store).replace(snapshot, labels, &mut draft, self.max_stale);
         self.answers.clear();
         *lock(&self.spare) = draft.cleared();

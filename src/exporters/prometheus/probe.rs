@@ -152,7 +152,7 @@ impl Prometheus {
         };
         let labels = lock(&store).labels(&probed.target, self.rules());
         let mut draft = own(probed);
-        let dropped = self.renderer.render(&snapshot, &labels, &mut draft);
+        let dropped = self.state.renderer.render(&snapshot, &labels, &mut draft);
         let conflicts = lock(&store).replace(&snapshot, labels, &mut draft, Duration::MAX);
         for dropped in dropped.iter().chain(&conflicts) {
             self.note(dropped);

@@ -74,7 +74,7 @@ struct CountedMetric<'a> {
 }
 
 /// The settings for rendering.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Renderer {
     pub(super) rules: RenderingRules,
     catalogue: Arc<Mutex<Catalogue>>,

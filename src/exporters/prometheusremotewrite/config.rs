@@ -12,16 +12,12 @@ use super::{
     split::split,
 };
 use crate::{
-    client::{ClientAuthConfig, ConfigError, Tls, auth::Authenticator},
-    delivery::{
-        ClientSettings, Delivery, DeliverySettings, RetryOnFailure, SendingQueue,
-        http::HttpDestination,
-    },
+    client::{ClientAuthConfig, ConfigError, Tls},
+    delivery::{ClientSettings, RetryOnFailure, SendOrder, SendingQueue, http::HttpDestination},
     exporters::{
         contract::{self, ExporterConfig, ExporterContext, ExporterType},
-        ending::Ending,
         prometheus::ResourceConversion,
-        sending::Sending,
+        sender_config::{NetworkExporter, SenderConfig},
     },
     pipeline::Exporter,
     settings::{BuildError, Compression, Duration, ExtensionUse, Headers, HttpUrl, ProxyUrl},
@@ -76,12 +72,19 @@ pub struct Config {
 
 /// The server, and how the exporter connects to it.
 #[derive(Debug, PartialEq)]
-pub(super) struct Speaks {
+struct ServerSettings {
     endpoint: Option<HttpUrl>,
     headers: Headers,
     auth: ClientAuthConfig,
     tls: Tls,
     proxy_url: Option<ProxyUrl>,
+}
+
+/// The order in which the exporters with one id send to a server. It outlives reloads.
+#[derive(Debug)]
+pub(super) struct ServerOrder {
+    server: ServerSettings,
+    order: Arc<SendOrder>,
 }
 
 /// A setting that is on or off.
@@ -113,58 +116,33 @@ impl Default for Config {
 }
 
 impl ExporterConfig for Config {
-    /// A replacement keeps its predecessor's memory of sent series. If it uses the same server in
+    /// A replacement shares its predecessor's memory of sent series. If it uses the same server in
     /// the same way, it starts when the predecessor has sent what it holds, because a server accepts
     /// the samples of a series only in their order. Otherwise it starts at once, because the old
     /// server may be gone.
     fn build(&self, context: &mut ExporterContext<'_>) -> Result<Arc<dyn Exporter>, BuildError> {
-        let before = context.before_sending().and_then(|before| {
-            let encoder = before.encoder::<RemoteWrite>()?;
-            Some((encoder, before.delivery()))
-        });
-        let speaks = self.speaks();
-        let same = before.filter(|(encoder, _)| encoder.speaks == speaks);
-        let settings = DeliverySettings {
-            timeout: self.timeout.get(),
-            retry: self.retry_on_failure.clone(),
-            queue: self.sending_queue.clone(),
-            split: Some(split),
-            after: same.map(|(_, delivery)| delivery.ended()),
-        };
-        let ending = Ending::new(context.clock);
-        let auth = self.auth.build(context.authenticators)?;
-        let destination = self.destination(auth.as_deref())?;
-        let delivery = Delivery::start(context.delivery(), settings, destination)?;
-        let memory = before.map(|(encoder, _)| Arc::clone(&encoder.memory));
-        let conversion = self.resource_to_telemetry_conversion;
-        let converted = match (conversion.enabled, conversion.exclude_service_attributes) {
-            (false, _) => Converted::Nothing,
-            (true, false) => Converted::All,
-            (true, true) => Converted::WithoutService,
-        };
-        let rules = NamingRules {
-            namespace: self.namespace.clone(),
-            has_suffixes: self.add_metric_suffixes,
-            external_labels: self.external_labels.clone(),
-            converted,
-            has_target_info: self.target_info.enabled,
-        };
+        let (id, server) = (context.id, self.server());
+        let order = context.states.get_if(
+            id,
+            |order: &ServerOrder| order.server == server,
+            || {
+                let server = self.server();
+                let order = Arc::default();
+                Arc::new(ServerOrder { server, order })
+            },
+        );
+        let deliveries = Some(Arc::clone(&order.order));
         let encoder = RemoteWrite {
-            rules,
-            speaks,
+            rules: self.rules(),
             metadata: self.send_metadata.then(Metadata::default),
-            memory: memory.unwrap_or_default(),
+            memory: context.states.get(id, Arc::default),
+            _order: order,
         };
-        Ok(Arc::new(Sending::new(encoder, delivery, ending)))
+        Ok(self.start(context, encoder, split, deliveries)?)
     }
 
     fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
-        let destination = self.destination(None).err().into_iter();
-        let others = self.retry_on_failure.check().into_iter();
-        for mistake in destination.chain(others).chain(self.sending_queue.check()) {
-            mistake.report(at, diagnostics);
-        }
-        self.auth.check(at, diagnostics);
+        self.check_sender(at, diagnostics);
         if self.sending_queue.num_consumers > 1 {
             let message = "must be 1: servers accept the samples of a series only in their order";
             at.error(&["sending_queue", "num_consumers"], message, diagnostics);
@@ -184,19 +162,17 @@ impl ExporterConfig for Config {
     }
 
     fn uses(&self) -> Vec<ExtensionUse<'_>> {
-        let auth = self.auth.uses().into_iter();
-        self.sending_queue.uses().into_iter().chain(auth).collect()
+        self.sender().uses()
     }
 
     fn warn(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
-        self.sending_queue
-            .warn(&self.retry_on_failure, at, diagnostics);
+        self.sender().warn(at, diagnostics);
     }
 }
 
 impl Config {
-    fn speaks(&self) -> Speaks {
-        Speaks {
+    fn server(&self) -> ServerSettings {
+        ServerSettings {
             endpoint: self.endpoint.clone(),
             headers: self.headers.clone(),
             auth: self.auth.clone(),
@@ -205,23 +181,47 @@ impl Config {
         }
     }
 
-    fn destination(
-        &self,
-        auth: Option<&dyn Authenticator>,
-    ) -> Result<HttpDestination, ConfigError> {
+    fn rules(&self) -> NamingRules {
+        let conversion = self.resource_to_telemetry_conversion;
+        let converted = match (conversion.enabled, conversion.exclude_service_attributes) {
+            (false, _) => Converted::Nothing,
+            (true, false) => Converted::All,
+            (true, true) => Converted::WithoutService,
+        };
+        NamingRules {
+            namespace: self.namespace.clone(),
+            has_suffixes: self.add_metric_suffixes,
+            external_labels: self.external_labels.clone(),
+            converted,
+            has_target_info: self.target_info.enabled,
+        }
+    }
+}
+
+impl NetworkExporter for Config {
+    type Destination = HttpDestination;
+
+    fn sender(&self) -> SenderConfig<'_> {
+        SenderConfig {
+            timeout: self.timeout,
+            // Remote write always uses snappy.
+            compression: Compression::None,
+            headers: &self.headers,
+            auth: &self.auth,
+            tls: &self.tls,
+            proxy_url: self.proxy_url.as_ref(),
+            retry: &self.retry_on_failure,
+            queue: &self.sending_queue,
+        }
+    }
+
+    fn destination(&self, client: &ClientSettings<'_>) -> Result<HttpDestination, ConfigError> {
         let needs = "is required, such as http://localhost:9090/api/v1/write";
         let url = self
             .endpoint
             .as_ref()
             .ok_or_else(|| ConfigError::new("endpoint", needs))?;
-        let remote = ClientSettings {
-            compression: Compression::None,
-            headers: &self.headers,
-            auth,
-            tls: &self.tls,
-            proxy_url: self.proxy_url.as_ref(),
-        };
-        HttpDestination::remote_write(url.get().clone(), &remote)
+        HttpDestination::remote_write(url.get().clone(), client)
     }
 }
 

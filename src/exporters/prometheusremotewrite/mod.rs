@@ -27,7 +27,7 @@ use std::{sync::Arc, time::SystemTime};
 use prost::Message as _;
 
 use self::{
-    config::Speaks, message::WriteRequest, metadata::Metadata, series::NamingRules,
+    config::ServerOrder, message::WriteRequest, metadata::Metadata, series::NamingRules,
     stale::LastSeries,
 };
 use crate::{
@@ -40,13 +40,12 @@ use crate::{
 #[derive(Debug)]
 struct RemoteWrite {
     rules: NamingRules,
-    /// The server and the way to it. An exporter with the same ones starts after this one has
-    /// finished.
-    speaks: Speaks,
     /// The metadata that was sent, if metadata is sent.
     metadata: Option<Metadata>,
-    /// The series that were sent last. A replacement shares them with its predecessor.
+    /// The series that were sent last. They outlive reloads.
     memory: Arc<LastSeries>,
+    /// Exporters that a reload replaces and that send to the same server have the same order.
+    _order: Arc<ServerOrder>,
 }
 
 fn push(request: &WriteRequest, points: u64, delivery: &Delivery) {

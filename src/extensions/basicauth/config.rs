@@ -53,7 +53,7 @@ pub(super) const FOREIGN: Foreign = Foreign {
 };
 
 impl Config {
-    pub(super) fn report_mistakes(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+    pub(super) fn check_values(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         let auth = &self.client_auth;
         if auth.username.is_empty() && auth.username_file.is_none() {
             let message = "needs `username` or `username_file`";

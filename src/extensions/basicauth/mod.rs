@@ -21,10 +21,8 @@ use schemars::SchemaGenerator;
 
 pub use self::config::{ClientAuth, Config};
 use super::{
-    authenticator::extension,
-    contract::{
-        self, AuthenticatorContext, Extension, ExtensionConfig, ExtensionContext, ExtensionType,
-    },
+    authenticator::AuthenticatorConfig,
+    contract::{self, AuthenticatorContext, ExtensionType},
 };
 use crate::{
     client::auth::{Authenticator, HeaderAuth},
@@ -43,19 +41,18 @@ pub const TYPE: ExtensionType = ExtensionType {
     decode: contract::decode::<Config>,
 };
 
-impl ExtensionConfig for Config {
-    fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
-        self.report_mistakes(at, diagnostics);
+impl AuthenticatorConfig for Config {
+    const OFFERS: &'static [Capability] =
+        &[Capability::Authenticator, Capability::GrpcAuthenticator];
+
+    fn report_mistakes(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        self.check_values(at, diagnostics);
     }
 
-    fn offers(&self) -> &'static [Capability] {
-        &[Capability::Authenticator, Capability::GrpcAuthenticator]
-    }
-
-    fn authenticator(
+    fn build(
         &self,
         _context: &AuthenticatorContext<'_>,
-    ) -> Result<Option<Arc<dyn Authenticator>>, BuildError> {
+    ) -> Result<Arc<dyn Authenticator>, BuildError> {
         let ClientAuth {
             username,
             username_file,
@@ -65,10 +62,6 @@ impl ExtensionConfig for Config {
         let username = SecretText::new(&username.as_str().into(), username_file.as_ref());
         let password = SecretText::new(password, password_file.as_ref());
         let secret = SecretHeader::basic(username, password);
-        Ok(Some(Arc::new(HeaderAuth::authorization(secret))))
-    }
-
-    fn build(&self, context: &mut ExtensionContext<'_>) -> Result<Arc<dyn Extension>, BuildError> {
-        extension(self, context)
+        Ok(Arc::new(HeaderAuth::authorization(secret)))
     }
 }

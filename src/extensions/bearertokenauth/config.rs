@@ -52,7 +52,7 @@ pub(super) const FOREIGN: Foreign = Foreign {
 };
 
 impl Config {
-    pub(super) fn report_mistakes(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+    pub(super) fn check_values(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         if self.token.is_empty() && self.filename.is_none() {
             at.error(&[], "needs `token` or `filename`", diagnostics);
         }

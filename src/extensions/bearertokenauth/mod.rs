@@ -21,10 +21,8 @@ use schemars::SchemaGenerator;
 
 pub use self::config::Config;
 use super::{
-    authenticator::extension,
-    contract::{
-        self, AuthenticatorContext, Extension, ExtensionConfig, ExtensionContext, ExtensionType,
-    },
+    authenticator::AuthenticatorConfig,
+    contract::{self, AuthenticatorContext, ExtensionType},
 };
 use crate::{
     client::auth::{Authenticator, HeaderAuth},
@@ -43,26 +41,21 @@ pub const TYPE: ExtensionType = ExtensionType {
     decode: contract::decode::<Config>,
 };
 
-impl ExtensionConfig for Config {
-    fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
-        self.report_mistakes(at, diagnostics);
+impl AuthenticatorConfig for Config {
+    const OFFERS: &'static [Capability] =
+        &[Capability::Authenticator, Capability::GrpcAuthenticator];
+
+    fn report_mistakes(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        self.check_values(at, diagnostics);
     }
 
-    fn offers(&self) -> &'static [Capability] {
-        &[Capability::Authenticator, Capability::GrpcAuthenticator]
-    }
-
-    fn authenticator(
+    fn build(
         &self,
         _context: &AuthenticatorContext<'_>,
-    ) -> Result<Option<Arc<dyn Authenticator>>, BuildError> {
+    ) -> Result<Arc<dyn Authenticator>, BuildError> {
         let name: HeaderName = self.header.parse()?;
         let token = SecretText::new(&self.token, self.filename.as_ref());
         let secret = SecretHeader::token(&self.scheme, token);
-        Ok(Some(Arc::new(HeaderAuth::new(name, secret))))
-    }
-
-    fn build(&self, context: &mut ExtensionContext<'_>) -> Result<Arc<dyn Extension>, BuildError> {
-        extension(self, context)
+        Ok(Arc::new(HeaderAuth::new(name, secret)))
     }
 }

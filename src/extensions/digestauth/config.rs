@@ -23,7 +23,7 @@ pub struct Config {
 }
 
 impl Config {
-    pub(super) fn report_mistakes(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+    pub(super) fn check_values(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         if self.username.is_empty() {
             at.error(&[], "missing key `username`", diagnostics);
         }

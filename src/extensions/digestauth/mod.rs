@@ -37,10 +37,8 @@ use self::{
     response::{Answered, Who, random_cnonce},
 };
 use super::{
-    authenticator::extension,
-    contract::{
-        self, AuthenticatorContext, Extension, ExtensionConfig, ExtensionContext, ExtensionType,
-    },
+    authenticator::AuthenticatorConfig,
+    contract::{self, AuthenticatorContext, ExtensionType},
 };
 use crate::{
     client::auth::{
@@ -48,7 +46,7 @@ use crate::{
         ServerAuthenticator, is_same,
     },
     http::{CredentialsError, SecretText},
-    settings::{BuildError, Capability},
+    settings::BuildError,
     yaml::{Cursor, Diagnostics},
 };
 
@@ -215,29 +213,21 @@ impl Credentials for DigestCredentials {
     }
 }
 
-impl ExtensionConfig for Config {
-    fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
-        self.report_mistakes(at, diagnostics);
+impl AuthenticatorConfig for Config {
+    fn report_mistakes(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        self.check_values(at, diagnostics);
     }
 
-    fn offers(&self) -> &'static [Capability] {
-        &[Capability::Authenticator]
-    }
-
-    fn authenticator(
+    fn build(
         &self,
         _context: &AuthenticatorContext<'_>,
-    ) -> Result<Option<Arc<dyn Authenticator>>, BuildError> {
+    ) -> Result<Arc<dyn Authenticator>, BuildError> {
         let password = SecretText::new(&self.password, self.password_file.as_ref());
-        Ok(Some(Arc::new(Digest {
+        Ok(Arc::new(Digest {
             username: self.username.clone(),
             password: Arc::new(password),
             servers: Mutex::default(),
-        })))
-    }
-
-    fn build(&self, context: &mut ExtensionContext<'_>) -> Result<Arc<dyn Extension>, BuildError> {
-        extension(self, context)
+        }))
     }
 }
 

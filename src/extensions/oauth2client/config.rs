@@ -83,7 +83,7 @@ pub(super) const FOREIGN: Foreign = Foreign {
 };
 
 impl Config {
-    pub(super) fn report_mistakes(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+    pub(super) fn check_values(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         let needs = [
             (
                 self.client_id.is_empty() && self.client_id_file.is_none(),

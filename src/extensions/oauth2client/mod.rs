@@ -29,10 +29,8 @@ use schemars::SchemaGenerator;
 use self::token::TokenRequest;
 pub use self::{config::Config, parameter::ParameterValues};
 use super::{
-    authenticator::extension,
-    contract::{
-        self, AuthenticatorContext, Extension, ExtensionConfig, ExtensionContext, ExtensionType,
-    },
+    authenticator::AuthenticatorConfig,
+    contract::{self, AuthenticatorContext, ExtensionType},
 };
 use crate::{
     client::auth::{
@@ -63,26 +61,21 @@ impl Authenticator for OAuth2 {
     }
 }
 
-impl ExtensionConfig for Config {
-    fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
-        self.report_mistakes(at, diagnostics);
+impl AuthenticatorConfig for Config {
+    const OFFERS: &'static [Capability] =
+        &[Capability::Authenticator, Capability::GrpcAuthenticator];
+
+    fn report_mistakes(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        self.check_values(at, diagnostics);
     }
 
-    fn offers(&self) -> &'static [Capability] {
-        &[Capability::Authenticator, Capability::GrpcAuthenticator]
-    }
-
-    fn authenticator(
+    fn build(
         &self,
         context: &AuthenticatorContext<'_>,
-    ) -> Result<Option<Arc<dyn Authenticator>>, BuildError> {
+    ) -> Result<Arc<dyn Authenticator>, BuildError> {
         let request = TokenRequest::new(self)?;
         let (tasks, status) = (context.tasks.clone(), context.status.clone());
         let token = SharedCredentials::new(request, tasks, status);
-        Ok(Some(Arc::new(OAuth2(token))))
-    }
-
-    fn build(&self, context: &mut ExtensionContext<'_>) -> Result<Arc<dyn Extension>, BuildError> {
-        extension(self, context)
+        Ok(Arc::new(OAuth2(token)))
     }
 }

@@ -172,7 +172,7 @@ pub(super) const FOREIGN: Foreign = Foreign {
 };
 
 impl Config {
-    pub(super) fn report_mistakes(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+    pub(super) fn check_values(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         match (&self.login, &self.token) {
             (None, None) => {
                 let message = "needs `login`, or `token: {header_of_answer: …}` if the server gives \

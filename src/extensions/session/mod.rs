@@ -32,10 +32,8 @@ use schemars::SchemaGenerator;
 pub use self::config::{Config, Login, LoginBody, LoginMethod, SecretJson, Token};
 use self::{login::LoginRequest, token_of_refusal::TokenOfRefusal};
 use super::{
-    authenticator::extension,
-    contract::{
-        self, AuthenticatorContext, Extension, ExtensionConfig, ExtensionContext, ExtensionType,
-    },
+    authenticator::AuthenticatorConfig,
+    contract::{self, AuthenticatorContext, ExtensionType},
 };
 use crate::{
     client::auth::{
@@ -43,7 +41,7 @@ use crate::{
     },
     pipeline::Reporter,
     runtime::Tasks,
-    settings::{BuildError, Capability},
+    settings::BuildError,
     yaml::{Cursor, Diagnostics},
 };
 
@@ -101,28 +99,20 @@ impl Authenticator for Sessions {
     }
 }
 
-impl ExtensionConfig for Config {
-    fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
-        self.report_mistakes(at, diagnostics);
+impl AuthenticatorConfig for Config {
+    fn report_mistakes(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        self.check_values(at, diagnostics);
     }
 
-    fn offers(&self) -> &'static [Capability] {
-        &[Capability::Authenticator]
-    }
-
-    fn authenticator(
+    fn build(
         &self,
         context: &AuthenticatorContext<'_>,
-    ) -> Result<Option<Arc<dyn Authenticator>>, BuildError> {
-        Ok(Some(Arc::new(Sessions {
+    ) -> Result<Arc<dyn Authenticator>, BuildError> {
+        Ok(Arc::new(Sessions {
             config: self.clone(),
             tasks: context.tasks.clone(),
             status: context.status.clone(),
             servers: Mutex::default(),
-        })))
-    }
-
-    fn build(&self, context: &mut ExtensionContext<'_>) -> Result<Arc<dyn Extension>, BuildError> {
-        extension(self, context)
+        }))
     }
 }

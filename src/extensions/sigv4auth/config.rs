@@ -26,7 +26,7 @@ pub(super) const FOREIGN: Foreign = Foreign {
 };
 
 impl Config {
-    pub(super) fn report_mistakes(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+    pub(super) fn check_values(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         for (key, value) in [("region", &self.region), ("service", &self.service)] {
             let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-';
             if value

@@ -35,10 +35,8 @@ use self::{
     signature::{Scope, sign},
 };
 use super::{
-    authenticator::extension,
-    contract::{
-        self, AuthenticatorContext, Extension, ExtensionConfig, ExtensionContext, ExtensionType,
-    },
+    authenticator::AuthenticatorConfig,
+    contract::{self, AuthenticatorContext, ExtensionType},
 };
 use crate::{
     client::auth::{
@@ -46,7 +44,7 @@ use crate::{
         ServerAddress, ServerAuthenticator, SharedCredentials,
     },
     runtime::Clock,
-    settings::{BuildError, Capability},
+    settings::BuildError,
     yaml::{Cursor, Diagnostics},
 };
 
@@ -134,19 +132,15 @@ impl Credentials for SigningCredentials {
     }
 }
 
-impl ExtensionConfig for Config {
-    fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
-        self.report_mistakes(at, diagnostics);
+impl AuthenticatorConfig for Config {
+    fn report_mistakes(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        self.check_values(at, diagnostics);
     }
 
-    fn offers(&self) -> &'static [Capability] {
-        &[Capability::Authenticator]
-    }
-
-    fn authenticator(
+    fn build(
         &self,
         context: &AuthenticatorContext<'_>,
-    ) -> Result<Option<Arc<dyn Authenticator>>, BuildError> {
+    ) -> Result<Arc<dyn Authenticator>, BuildError> {
         let environment = Environment::of_process();
         let fetch = KeyFetch {
             source: KeySource::new(&environment)?,
@@ -156,10 +150,6 @@ impl ExtensionConfig for Config {
         };
         let (tasks, status) = (context.tasks.clone(), context.status.clone());
         let keys = SharedCredentials::new(fetch, tasks, status);
-        Ok(Some(Arc::new(SigV4(keys))))
-    }
-
-    fn build(&self, context: &mut ExtensionContext<'_>) -> Result<Arc<dyn Extension>, BuildError> {
-        extension(self, context)
+        Ok(Arc::new(SigV4(keys)))
     }
 }

@@ -6,7 +6,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::definition::Delta;
+use crate::definition::{Delta, Instrument};
 
 /// A target whose metrics are all deltas if possible.
 pub(super) fn deltas(keeps_first: bool) -> Both {
@@ -156,10 +156,16 @@ proptest! {
 fn after_a_change_of_the_definition_the_next_delta_has_no_gap() {
     let mut both = deltas(false);
     sums(&mut both, "total", [total(10)]);
-    let schema = both.instruments.schema.instruments().iter().cloned();
-    let mut instruments = TargetInstruments::new(&Arc::new(schema.collect()), &[]);
-    instruments.take_over(&mut both.instruments);
-    both.instruments = instruments;
+    let mut schema = both.instruments.schema.instruments().to_vec();
+    let more = Instrument {
+        name: "more".to_owned(),
+        ..schema[TOTAL].as_ref().clone()
+    };
+    schema.push(Arc::new(more));
+    let is_other = both
+        .instruments
+        .apply(&Arc::new(schema.into_iter().collect()), &[]);
+    assert!(is_other);
     let after = sums(&mut both, "total", [total(17)]);
     assert_eq!(after.iter().map(integer).collect::<Vec<_>>(), [7]);
 }

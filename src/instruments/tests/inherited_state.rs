@@ -7,18 +7,13 @@ pub(super) fn go_over(both: &mut Both, text: &str) {
     let definition = definition::from_text("test", "test.yaml", text).unwrap();
     let target = Arc::new(Target::polled_by("betanet", "node", &definition));
     let schema = Arc::new(ReportMetrics::schema(&target));
-    let mut instruments = TargetInstruments::new(&schema, &resource(&target));
-    instruments.take_over(&mut both.instruments);
-    let mut own = ReportMetrics::new(&target);
-    own.take_over(std::mem::replace(
-        &mut both.own,
-        ReportMetrics::new(&target),
-    ));
-    (both.instruments, both.own, both.definition) = (instruments, own, definition);
+    both.instruments.apply(&schema, &resource(&target));
+    both.own.apply(&target);
+    both.definition = definition;
 }
 
 /// The definition with one more metric, before all others.
-fn with_one_more() -> String {
+pub(super) fn with_one_more() -> String {
     let more = "metrics:\n  - {name: more, instrument: counter, endpoint: a, value: $.more}";
     DEFINITION.replace("metrics:", more)
 }

@@ -130,6 +130,35 @@ fn after_a_change_of_the_definition_removed_instruments_end() {
     assert_eq!(ends(&mut both, [true, true], all()), NONE);
 }
 
+/// The limits of report metrics depend on the number of endpoints and metrics.
+#[test]
+fn a_definition_with_one_more_metric_ends_no_report_metric() {
+    let mut both = instruments();
+    let failed = || poll([true, false]);
+    let problem = Problem {
+        rule: 0,
+        instrument: TOTAL,
+        reason: ProblemReason::Missing,
+        count: 1,
+        detail: String::new(),
+    };
+    let missing = |instrument| Readings {
+        problems: vec![Problem {
+            instrument,
+            ..problem.clone()
+        }],
+        ..readings([])
+    };
+    let before = sent(&both.otlp(&failed(), &missing(TOTAL)));
+    let named = |all: &[Sent]| all.iter().any(|of| of.name == "betanet.mapping.problems");
+    assert!(named(&before));
+    inherited_state::go_over(&mut both, &inherited_state::with_one_more());
+    let after = sent(&both.otlp(&failed(), &missing(TOTAL + 1)));
+    assert!(named(&after));
+    let ends: Vec<_> = after.iter().filter(|point| point.is_end).collect();
+    assert!(ends.is_empty(), "{ends:?}");
+}
+
 #[test]
 fn a_change_of_the_resource_ends_all_old_series() {
     let mut both = instruments();

@@ -71,10 +71,10 @@ impl ExportedTarget {
         &self.target
     }
 
-    /// Makes the exporters that are not in `now` forget the target, whose series are in
-    /// `instruments`. An exporter that was replaced by one with the same id has handed the target
-    /// over.
-    pub(super) fn follow(&mut self, now: &Exporters, instruments: &TargetInstruments) {
+    /// Goes on with other exporters. For those that are not in `now`, the target has ended: they
+    /// forget it. Its series are in `instruments`. One that was replaced by one with the same id
+    /// shares its state.
+    pub(super) fn set_exporters(&mut self, now: &Exporters, instruments: &TargetInstruments) {
         if Arc::ptr_eq(&self.exporters, now) {
             return;
         }
@@ -86,18 +86,18 @@ impl ExportedTarget {
         self.exporters = Arc::clone(now);
     }
 
-    /// What `old` exported stays until this one exports something. For exporters that only `old`
-    /// has, the target has ended, and they forget it.
-    pub(super) fn take_over(&mut self, old: &mut Self, instruments: &TargetInstruments) {
-        let only_old = old
-            .exporters
-            .iter()
-            .filter(|(id, _)| !has(&self.exporters, id));
-        old.exporters = only_old.cloned().collect();
-        old.end(instruments);
-        self.before.append(&mut old.before);
-        if !Arc::ptr_eq(&self.target, &old.target) {
-            self.before.push(Arc::clone(&old.target));
+    /// Goes on with another description of the target and other exporters. What these have of the
+    /// target stays until it is exported again.
+    pub(super) fn apply(
+        &mut self,
+        target: Arc<Target>,
+        now: &Exporters,
+        instruments: &TargetInstruments,
+    ) {
+        self.set_exporters(now, instruments);
+        if !Arc::ptr_eq(&self.target, &target) {
+            let before = std::mem::replace(&mut self.target, target);
+            self.before.push(before);
         }
     }
 

@@ -11,7 +11,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use opentelemetry::{KeyValue, metrics::Counter};
@@ -58,23 +58,17 @@ pub(super) struct ReadScopes {
     pub(super) lost: Vec<Arc<str>>,
 }
 
-/// Passes the readings of a target to the exporters.
+/// Passes the readings of a target to the exporters. It is the state of the target in its pipeline,
+/// which outlives the configuration: a reload replaces only what is [`BuiltStages`].
 pub(super) struct TargetPipeline {
+    built: BuiltStages,
     shown: ExportedTarget,
-    schema: Arc<Schema>,
-    stages: Vec<(Box<dyn Stage>, ItemCounters)>,
-    /// Instruments that a stage gave the name of another one, except for its case.
-    homonyms: BTreeSet<usize>,
-    fan_out: Arc<ExporterFanOut>,
-    dropped: DroppedReadings,
-    shed: ShedState,
     /// Whether a stage refused the poll that comes next.
     is_refused: bool,
-    /// The Resource of the target before the processors and after them. Empty without processors.
-    resources: [ResourceAttributes; 2],
     instruments: TargetInstruments,
     split: HashMap<ResourceAttributes, Split>,
-    /// Resources that a predecessor split off. They stay until this pipeline exports something.
+    /// Resources that were split off under the configuration before this one. They stay until
+    /// something is exported.
     left: Vec<Split>,
     /// The complete scopes since the last collection.
     scopes: Vec<Arc<str>>,
@@ -86,7 +80,64 @@ pub(super) struct TargetPipeline {
     exemplars: Vec<Exemplar>,
 }
 
+/// What a configuration gives a target: its processors, and what follows from them.
+pub(super) struct BuiltStages {
+    target: Arc<Target>,
+    schema: Arc<Schema>,
+    stages: Vec<(Box<dyn Stage>, ItemCounters)>,
+    /// Instruments that a stage gave the name of another one, except for its case.
+    homonyms: BTreeSet<usize>,
+    fan_out: Arc<ExporterFanOut>,
+    dropped: DroppedReadings,
+    shed: ShedState,
+    /// The Resource of the target before the processors and after them.
+    resources: [ResourceAttributes; 2],
+}
+
+impl BuiltStages {
+    /// Without processors, nothing compares the Resources of readings, and each target would keep
+    /// its own.
+    fn without_unused(mut self) -> Self {
+        if self.stages.is_empty() {
+            self.resources = Default::default();
+        }
+        self
+    }
+}
+
 impl TargetPipeline {
+    /// A target that was not exported yet.
+    pub(super) fn new(built: BuiltStages) -> Self {
+        let exporters = Arc::clone(&built.fan_out.open());
+        Self {
+            shown: ExportedTarget::new(Arc::clone(&built.target), exporters),
+            instruments: TargetInstruments::new(&built.schema, &built.resources[1]),
+            built: built.without_unused(),
+            is_refused: false,
+            split: HashMap::new(),
+            left: Vec::new(),
+            scopes: Vec::new(),
+            lost: Vec::new(),
+            time: UNIX_EPOCH,
+            exemplars: Vec::new(),
+        }
+    }
+
+    /// Continues under another configuration, or with another description of the target: totals
+    /// keep their start time if neither instruments nor Resource change, and exporters that both
+    /// configurations have do not forget the target.
+    pub(super) fn apply(&mut self, built: BuiltStages) {
+        let exporters = Arc::clone(&built.fan_out.open());
+        let target = Arc::clone(&built.target);
+        self.shown.apply(target, &exporters, &self.instruments);
+        let resource = &built.resources[1];
+        if self.instruments.apply(&built.schema, resource) {
+            let split = self.split.drain().map(|(_, split)| split);
+            self.left.extend(split);
+        }
+        self.built = built.without_unused();
+    }
+
     /// How often totals fell, since the start.
     pub(super) fn resets(&self) -> ResetCounts {
         let mut sum = self.instruments.resets();
@@ -98,7 +149,7 @@ impl TargetPipeline {
 
     /// Whether every stage can take another poll now.
     pub(super) fn admits(&mut self, is_large: bool) -> bool {
-        let mut stages = self.stages.iter_mut();
+        let mut stages = self.built.stages.iter_mut();
         let admits = stages.all(|(stage, _)| stage.admits(is_large));
         self.is_refused = !admits;
         admits
@@ -106,7 +157,7 @@ impl TargetPipeline {
 
     /// Passes readings of the target through the stages to the instruments.
     pub(super) fn put(&mut self, read: ReadScopes, values: Vec<Reading>) {
-        let resource = Arc::clone(&self.resources[0]);
+        let resource = Arc::clone(&self.built.resources[0]);
         self.put_batch(Batch {
             time: read.time,
             starts: read.starts,
@@ -117,7 +168,7 @@ impl TargetPipeline {
     }
 
     fn put_batch(&mut self, mut batch: Batch) {
-        for (stage, items) in &mut self.stages {
+        for (stage, items) in &mut self.built.stages {
             items.incoming.add(batch.len() as u64, &items.attributes);
             batch = stage.process(batch);
             items.outgoing.add(batch.len() as u64, &items.attributes);
@@ -131,14 +182,14 @@ impl TargetPipeline {
             instruments.observe_at(time, &starts);
         }
         for mut part in merged(batch.parts) {
-            let is_plain = self.stages.is_empty();
+            let is_plain = self.built.stages.is_empty();
             if !is_plain {
                 self.remove_homonyms(&mut part.values);
                 self.remove_duplicates(&mut part.values);
             }
-            if is_plain || part.resource == self.resources[1] {
+            if is_plain || part.resource == self.built.resources[1] {
                 let refused = self.instruments.put(part.values);
-                self.dropped.count(refused, "overflow");
+                self.built.dropped.count(refused, "overflow");
             } else {
                 self.put_split(part, &starts);
             }
@@ -148,28 +199,40 @@ impl TargetPipeline {
     fn put_split(&mut self, part: Part, starts: &[(Arc<str>, SystemTime)]) {
         let (now, is_full) = (Instant::now(), self.split.len() >= RESOURCES_MAX);
         if is_full && !self.split.contains_key(&part.resource) {
-            self.dropped.count(part.values.len(), "max_resources");
+            self.built.dropped.count(part.values.len(), "max_resources");
             return;
         }
         if !self.split.contains_key(&part.resource) {
-            let target = Arc::new(self.split_target(&part.resource));
-            let mut split = Split {
-                shown: ExportedTarget::new(target, Arc::clone(&self.fan_out.open())),
-                instruments: TargetInstruments::new(&self.schema, &part.resource),
-                last: now,
-                is_put: true,
-            };
-            let mut left = self.left.iter_mut();
-            if let Some(old) = left.find(|old| old.is_of_resource(&split)) {
-                split.take_over(old);
-            }
+            let mut split = self.open_split(&part.resource);
             split.instruments.observe_at(self.time, starts);
             self.split.insert(Arc::clone(&part.resource), split);
         }
         if let Some(split) = self.split.get_mut(&part.resource) {
             (split.last, split.is_put) = (now, true);
             let refused = split.instruments.put(part.values);
-            self.dropped.count(refused, "overflow");
+            self.built.dropped.count(refused, "overflow");
+        }
+    }
+
+    /// A separate target with a Resource. It continues the one that the configuration before this
+    /// one split off.
+    fn open_split(&mut self, resource: &ResourceAttributes) -> Split {
+        let target = Arc::new(self.split_target(resource));
+        let exporters = Arc::clone(&self.built.fan_out.open());
+        let mut left = self.left.iter();
+        match left.position(|old| old.instruments.has_resource(resource)) {
+            Some(known) => {
+                let mut split = self.left.swap_remove(known);
+                split.shown.apply(target, &exporters, &split.instruments);
+                split.instruments.apply(&self.built.schema, resource);
+                split
+            }
+            None => Split {
+                shown: ExportedTarget::new(target, exporters),
+                instruments: TargetInstruments::new(&self.built.schema, resource),
+                last: Instant::now(),
+                is_put: true,
+            },
         }
     }
 
@@ -213,11 +276,11 @@ impl TargetPipeline {
         self.publish_totals();
         let now = Instant::now();
         self.split.retain(|_, split| now - split.last < IDLE_MAX);
-        let exporters = self.fan_out.open();
+        let exporters = self.built.fan_out.open();
         let split = self.split.values_mut();
         let split = split.map(|split| (&mut split.shown, &mut split.instruments));
         for (shown, instruments) in split.chain([(&mut self.shown, &mut self.instruments)]) {
-            shown.follow(&exporters, instruments);
+            shown.set_exporters(&exporters, instruments);
             let collected = instruments.collect(&scopes, instruments.has_wide());
             let (encoding, starts) = instruments.forms();
             let whole = [scopes.as_slice(), &lost];
@@ -249,7 +312,7 @@ impl TargetPipeline {
 
     /// Leaves the totals for whom looks at this target.
     fn publish_totals(&self) {
-        let (watched, name) = (self.fan_out.watched(), &self.shown.target().name);
+        let (watched, name) = (self.built.fan_out.watched(), &self.shown.target().name);
         if watched.wants(name) {
             let split = self.split.values().map(|split| &split.instruments);
             let all = split.chain([&self.instruments]);
@@ -257,29 +320,14 @@ impl TargetPipeline {
         }
     }
 
-    /// Continues `old`, of the same target: totals keep their start time if neither instruments nor
-    /// Resource change, and exporters that both have do not forget the target.
-    pub(super) fn take_over(&mut self, old: &mut Self) {
-        self.shown.take_over(&mut old.shown, &old.instruments);
-        self.left.append(&mut old.left);
-        if self.instruments.is_like(&old.instruments) {
-            std::mem::swap(&mut self.instruments, &mut old.instruments);
-            std::mem::swap(&mut self.split, &mut old.split);
-        } else {
-            self.instruments.take_over(&mut old.instruments);
-            let split = old.split.drain().map(|(_, split)| split);
-            self.left.extend(split);
-        }
-    }
-
     /// The SDK would show these readings with the name of the other instrument.
     fn remove_homonyms(&self, values: &mut Vec<Reading>) {
-        if self.homonyms.is_empty() {
+        if self.built.homonyms.is_empty() {
             return;
         }
         let before = values.len();
-        values.retain(|reading| !self.homonyms.contains(&reading.instrument));
-        self.dropped.count(before - values.len(), "name_case");
+        values.retain(|reading| !self.built.homonyms.contains(&reading.instrument));
+        self.built.dropped.count(before - values.len(), "name_case");
     }
 
     /// Stages may remove the attributes that distinguish two series. The first one counts, as in
@@ -289,12 +337,12 @@ impl TargetPipeline {
         let before = values.len();
         let is_new = |reading: &Reading| {
             // A histogram can take two observations.
-            (self.schema.kind(reading.instrument) == Some(InstrumentKind::Histogram)
+            (self.built.schema.kind(reading.instrument) == Some(InstrumentKind::Histogram)
                 && reading.histogram.is_none())
                 || seen.insert((reading.instrument, reading.attributes.clone()))
         };
         values.retain(is_new);
-        self.dropped.count(before - values.len(), "duplicate");
+        self.built.dropped.count(before - values.len(), "duplicate");
     }
 }
 

@@ -1,16 +1,11 @@
 //! The processors of a pipeline, and what follows each of them.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
-    time::UNIX_EPOCH,
-};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use opentelemetry::{KeyValue, metrics::Counter};
 
-use super::{DroppedReadings, ExportedTarget, ExporterFanOut, TargetPipeline, shed::ShedState};
+use super::{BuiltStages, DroppedReadings, ExporterFanOut, TargetPipeline, shed::ShedState};
 use crate::{
-    instruments::TargetInstruments,
     pipeline::{Batch, BatchSink, ComponentKind, Components, Downstream, Processor, Shed, Stream},
     runtime::Tasks,
     settings::ComponentId,
@@ -156,39 +151,27 @@ impl PipelineTail {
         })
     }
 
-    /// Adds a target.
-    pub(in crate::service) fn target_pipeline(&self, mut stream: Stream) -> TargetPipeline {
+    /// Builds the stages of a target.
+    pub(in crate::service) fn build(&self, mut stream: Stream) -> BuiltStages {
         let before = Arc::clone(&stream.resource);
         let stages = self.steps.iter().map(|step| {
             let stage = step.processor.open(&mut stream);
             (stage, step.items.clone())
         });
         let stages: Vec<_> = stages.collect();
-        let instruments = TargetInstruments::new(&stream.schema, &stream.resource);
-        let (resources, homonyms) = match stages.is_empty() {
+        let homonyms = match stages.is_empty() {
             true => Default::default(),
-            false => {
-                let homonyms = self.dropped.homonyms(&stream.schema);
-                ([before, stream.resource], homonyms)
-            }
+            false => self.dropped.homonyms(&stream.schema),
         };
-        TargetPipeline {
-            instruments,
-            shown: ExportedTarget::new(stream.target, Arc::clone(&self.fan_out.open())),
+        BuiltStages {
+            target: stream.target,
             schema: stream.schema,
             stages,
             homonyms,
             fan_out: Arc::clone(&self.fan_out),
             dropped: self.dropped.clone(),
             shed: self.shed.clone(),
-            is_refused: false,
-            resources,
-            split: HashMap::new(),
-            left: Vec::new(),
-            scopes: Vec::new(),
-            lost: Vec::new(),
-            time: UNIX_EPOCH,
-            exemplars: Vec::new(),
+            resources: [before, stream.resource],
         }
     }
 }
@@ -205,7 +188,7 @@ impl Downstream for DownstreamHandle {
         let tail = Arc::clone(&self.tail());
         Box::new(SyntheticTarget {
             downstream: self.clone(),
-            target_pipeline: tail.target_pipeline(stream.clone()),
+            target_pipeline: TargetPipeline::new(tail.build(stream.clone())),
             stream,
             tail,
         })
@@ -226,11 +209,9 @@ impl Downstream for DownstreamHandle {
 }
 
 impl SyntheticTarget {
-    /// Switches to `tail`, and keeps everything that both have in common.
-    fn go_over(&mut self, tail: &Arc<PipelineTail>) {
-        let mut target_pipeline = tail.target_pipeline(self.stream.clone());
-        target_pipeline.take_over(&mut self.target_pipeline);
-        self.target_pipeline = target_pipeline;
+    /// Goes on with the processors and exporters of `tail`.
+    fn apply(&mut self, tail: &Arc<PipelineTail>) {
+        self.target_pipeline.apply(tail.build(self.stream.clone()));
         self.tail = Arc::clone(tail);
     }
 }
@@ -240,14 +221,14 @@ impl BatchSink for SyntheticTarget {
         let downstream = self.downstream.clone();
         let tail = downstream.tail();
         self.stream = stream;
-        self.go_over(&tail);
+        self.apply(&tail);
     }
 
     fn accept(&mut self, batch: Batch) {
         let downstream = self.downstream.clone();
         let tail = downstream.tail();
         if !Arc::ptr_eq(&self.tail, &tail) {
-            self.go_over(&tail);
+            self.apply(&tail);
         }
         self.target_pipeline.put_batch(batch);
         self.target_pipeline.export();

@@ -28,17 +28,17 @@ impl TargetPipeline {
     /// Forgets what is gone if a stage says that memory is short. By endpoint, `fresh` and `lost`
     /// are those of the poll that was exported: only where all answered is it known what is gone.
     pub(super) fn shed(&mut self, [fresh, lost]: &[Vec<bool>; 2]) {
-        let mut stages = self.stages.iter();
+        let mut stages = self.built.stages.iter();
         if stages.any(|(stage, _)| stage.is_short_of_memory()) {
             let is_whole = fresh.contains(&true) && !lost.contains(&true);
             let before = self.split.len();
             self.split.retain(|_, split| split.is_put || !is_whole);
             let gone = before - self.split.len();
-            self.shed.count(gone as u64, "gone_resource");
+            self.built.shed.count(gone as u64, "gone_resource");
             let split = self.split.values_mut().map(|split| &mut split.instruments);
             let all = split.chain([&mut self.instruments]);
             let gone = all.map(TargetInstruments::shed).sum();
-            self.shed.count(gone, "gone_series");
+            self.built.shed.count(gone, "gone_series");
         }
         for split in self.split.values_mut() {
             split.is_put = false;

@@ -15,19 +15,6 @@ pub(super) struct Split {
     pub(super) is_put: bool,
 }
 
-impl Split {
-    /// Whether both have the same Resource.
-    pub(super) fn is_of_resource(&self, other: &Self) -> bool {
-        self.instruments.is_of_resource(&other.instruments)
-    }
-
-    /// Continues `old`, which has the same Resource.
-    pub(super) fn take_over(&mut self, old: &mut Self) {
-        self.shown.take_over(&mut old.shown, &old.instruments);
-        self.instruments.take_over(&mut old.instruments);
-    }
-}
-
 impl Drop for Split {
     fn drop(&mut self) {
         self.shown.end(&self.instruments);

@@ -152,7 +152,7 @@ fn target_pipeline(processors: Vec<Arc<ProcessorNode>>) -> (TargetPipeline, Arc<
         resource: instruments::resource(&target),
         target,
     };
-    (tail.target_pipeline(stream), seen)
+    (TargetPipeline::new(tail.build(stream)), seen)
 }
 
 fn step(processor: Arc<dyn Processor>) -> Arc<ProcessorNode> {
@@ -332,32 +332,30 @@ async fn a_refused_poll_does_not_change_the_exported_values() {
 
 #[tokio::test(start_paused = true)]
 async fn a_replacement_continues_the_totals_and_the_target_stays() {
-    let (mut old, seen) = target_pipeline(Vec::new());
-    old.put(read(), vec![reading(1, 7, &[])]);
-    old.export();
+    let (mut pipeline, seen) = target_pipeline(Vec::new());
+    pipeline.put(read(), vec![reading(1, 7, &[])]);
+    pipeline.export();
     seen.take();
-    let fan_out = Arc::clone(&old.fan_out);
+    let fan_out = Arc::clone(&pipeline.built.fan_out);
     let tail = PipelineTail::new(
         Vec::new(),
         &fan_out,
         &Meter::of(&SdkMeterProvider::default()),
     );
     let stream = Stream {
-        target: Arc::clone(old.shown.target()),
-        schema: Arc::clone(&old.schema),
-        resource: instruments::resource(old.shown.target()),
+        target: Arc::clone(pipeline.shown.target()),
+        schema: Arc::clone(&pipeline.built.schema),
+        resource: instruments::resource(pipeline.shown.target()),
     };
-    let mut new = tail.target_pipeline(stream);
-    new.take_over(&mut old);
-    drop(old);
+    pipeline.apply(tail.build(stream));
     assert!(seen.take().is_empty(), "the target is not forgotten");
-    new.put(read(), vec![reading(1, 3, &[])]);
-    assert_eq!(new.resets().seen, 1, "it knows the earlier total 7");
-    new.export();
+    pipeline.put(read(), vec![reading(1, 3, &[])]);
+    assert_eq!(pipeline.resets().seen, 1, "it knows the earlier total 7");
+    pipeline.export();
     seen.take();
     fan_out.set(exporters([]));
-    new.put(read(), vec![reading(1, 4, &[])]);
-    new.export();
+    pipeline.put(read(), vec![reading(1, 4, &[])]);
+    pipeline.export();
     assert_eq!(seen.take(), ["forget node"], "this exporter was removed");
 }
 
@@ -410,7 +408,7 @@ fn ends_of<const N: usize>(target_pipeline: &TargetPipeline, ids: [&str; N]) -> 
     let named = ends
         .each_ref()
         .map(|(id, ends)| (id.parse().unwrap(), Arc::clone(ends) as Arc<dyn Exporter>));
-    target_pipeline.fan_out.set(Arc::new(named));
+    target_pipeline.built.fan_out.set(Arc::new(named));
     ends.map(|(_, ends)| ends)
 }
 
@@ -438,7 +436,7 @@ async fn series_end_in_every_exporter_that_had_them() {
         "file".parse().unwrap(),
         Arc::clone(&stays) as Arc<dyn Exporter>,
     );
-    target_pipeline.fan_out.set(Arc::new([only]));
+    target_pipeline.built.fan_out.set(Arc::new([only]));
     target_pipeline.put(read(), values());
     target_pipeline.export();
     let all = ["x.gauge 0", "x.gauge 1", "x.total 0"];
@@ -465,31 +463,27 @@ async fn series_end_in_every_exporter_that_had_them() {
 
 #[tokio::test(start_paused = true)]
 async fn after_a_change_of_processors_only_renamed_series_end() {
-    let (mut old, _seen) = prefixed();
-    let [ends] = ends_of(&old, ["file"]);
+    let (mut pipeline, _seen) = prefixed();
+    let [ends] = ends_of(&pipeline, ["file"]);
     let values = || vec![reading(0, 1, &[]), reading(0, 1, &["b"])];
-    old.put(read(), values());
-    old.export();
+    pipeline.put(read(), values());
+    pipeline.export();
     let meter = Meter::of(&SdkMeterProvider::default());
-    let tail = |steps| PipelineTail::new(steps, &old.fan_out, &meter);
+    let tail = |steps| PipelineTail::new(steps, &pipeline.built.fan_out, &meter);
     let same = tail(vec![step(Arc::new(Prefix))]);
     let twice = tail(vec![step(Arc::new(Prefix)), step(Arc::new(Prefix))]);
     let stream = Stream {
-        target: Arc::clone(old.shown.target()),
-        schema: Arc::new(ReportMetrics::schema(old.shown.target())),
-        resource: instruments::resource(old.shown.target()),
+        target: Arc::clone(pipeline.shown.target()),
+        schema: Arc::new(ReportMetrics::schema(pipeline.shown.target())),
+        resource: instruments::resource(pipeline.shown.target()),
     };
-    let mut new = same.target_pipeline(stream.clone());
-    new.take_over(&mut old);
-    drop(old);
-    new.put(read(), values());
-    new.export();
+    pipeline.apply(same.build(stream.clone()));
+    pipeline.put(read(), values());
+    pipeline.export();
     assert_eq!(ends.take(), [""; 0]);
-    let mut newer = twice.target_pipeline(stream);
-    newer.take_over(&mut new);
-    drop(new);
-    newer.put(read(), values());
-    newer.export();
+    pipeline.apply(twice.build(stream));
+    pipeline.put(read(), values());
+    pipeline.export();
     assert_eq!(ends.take(), ["x.gauge 0", "x.gauge 1"]);
 }
 
@@ -528,7 +522,7 @@ async fn a_synthetic_target_switches_to_the_new_downstream() {
     let downstream = makes_up.0.lock().unwrap().clone().unwrap();
     let mut sink = downstream.open(Stream {
         target: Arc::clone(target_pipeline.shown.target()),
-        schema: Arc::clone(&target_pipeline.schema),
+        schema: Arc::clone(&target_pipeline.built.schema),
         resource: instruments::resource(target_pipeline.shown.target()),
     });
     let batch = |value| Batch {

@@ -1,5 +1,6 @@
 //! Tests of reloads of a running program under load.
 
+mod every_change;
 mod exporters;
 mod load;
 mod settings;

@@ -10,7 +10,7 @@ use crate::{
     delivery::Storages,
     exporters::ExporterContext,
     http::{ClientLimits, Listeners},
-    pipeline::{Components, Exporter, Reporter},
+    pipeline::{Components, Reporter, StateStore},
     runtime::{Clock, Tasks},
 };
 
@@ -18,7 +18,7 @@ fn build(
     config: &Config,
     listeners: &mut Listeners,
     tasks: &Tasks,
-    before: Option<&Prometheus>,
+    states: &StateStore,
 ) -> Arc<Prometheus> {
     let mut context = ExporterContext {
         id: "prometheus",
@@ -31,7 +31,7 @@ fn build(
         storages: &Storages::new(),
         authenticators: &Authenticators::default(),
         probe: probe::never(),
-        before: before.map(|before| before as &dyn Exporter),
+        states,
     };
     config.exporter(&mut context).unwrap()
 }
@@ -44,7 +44,7 @@ async fn the_route_serves_the_scrape() {
         ..Config::default()
     };
     let (tasks, _failures) = Tasks::new();
-    let exporter = build(&config, &mut listeners, &tasks, None);
+    let exporter = build(&config, &mut listeners, &tasks, &StateStore::default());
     let metrics = gauges("betanet/network", &[("x", "a", 1)]);
     export(&exporter, &target("n", &[]), BOTH, &[metrics]);
     let bound = listeners.bind().await.unwrap();
@@ -64,22 +64,23 @@ async fn the_route_serves_the_scrape() {
 #[tokio::test]
 async fn a_replacement_shows_the_old_series_unless_their_names_change() {
     let (tasks, _failures) = Tasks::new();
-    let with = |config: &Config, before| {
+    let states = StateStore::default();
+    let with = |config: &Config| {
         let mut listeners = Listeners::new(ClientLimits::default(), &meter());
-        build(config, &mut listeners, &tasks, before)
+        build(config, &mut listeners, &tasks, &states)
     };
-    let before = with(&Config::default(), None);
+    let before = with(&Config::default());
     let metrics = gauges("betanet/network", &[("x", "a", 1)]);
     export(&before, &target("n", &[]), BOTH, &[metrics]);
     let same = Config {
         max_concurrent_scrapes: 1,
         ..Config::default()
     };
-    assert_eq!(samples(&with(&same, Some(&before))).len(), 1);
+    assert_eq!(samples(&with(&same)).len(), 1);
     let renamed = Config {
         namespace: "other".to_owned(),
         ..Config::default()
     };
-    assert_eq!(scrape(&with(&renamed, Some(&before))), "");
+    assert_eq!(scrape(&with(&renamed)), "");
     assert_eq!(samples(&before).len(), 1);
 }

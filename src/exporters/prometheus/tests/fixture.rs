@@ -18,7 +18,7 @@ use crate::{
     definition::{BodyFormat, Definition, Endpoint, Parameters},
     exporters::prometheus::{self, Config, NameFilter, Prometheus},
     instruments::PullReader,
-    pipeline::{Exporter as _, OtlpForm, Snapshot, Starts, Target},
+    pipeline::{Exporter as _, OtlpForm, Snapshot, Starts, StateStore, Target},
     telemetry::Meter,
 };
 
@@ -133,7 +133,7 @@ pub(super) fn exporter() -> Prometheus {
 }
 
 pub(super) fn exporter_of(config: &Config) -> Prometheus {
-    Prometheus::new("prometheus", config, &meter())
+    Prometheus::new("prometheus", config, &meter(), &StateStore::default())
 }
 
 /// Exports a poll in which both, one or none of the endpoints are fresh.

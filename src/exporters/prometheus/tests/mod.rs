@@ -23,7 +23,7 @@ use opentelemetry_sdk::metrics::{
 use prometheus::{Registry, TextEncoder};
 
 use super::{Config, NameFilter, Prometheus, TextFormat};
-use crate::telemetry::Meter;
+use crate::{pipeline::StateStore, telemetry::Meter};
 use fixture::{builder, collect, export, exporter, gauges, meter, samples, scrape, target};
 
 const BOTH: [bool; 2] = [true, true];
@@ -167,7 +167,12 @@ fn own_metrics_of(config: &Config, polls: impl FnOnce(&Prometheus)) -> String {
     let provider = SdkMeterProvider::builder()
         .with_reader(reader.build().unwrap())
         .build();
-    let exporter = Prometheus::new("prometheus/x", config, &Meter::of(&provider));
+    let exporter = Prometheus::new(
+        "prometheus/x",
+        config,
+        &Meter::of(&provider),
+        &StateStore::default(),
+    );
     polls(&exporter);
     TextEncoder::new()
         .encode_to_string(&registry.gather())

@@ -33,7 +33,7 @@ impl EndpointTransform {
     }
 
     /// Does `work`, which runs the program, on another thread.
-    pub(crate) async fn apart<T: Send + 'static>(
+    pub(crate) async fn on_another_thread<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, DocumentError> {

@@ -404,7 +404,7 @@ impl EndpointPoller {
         read: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, ResponseError> {
         Ok(match (self.mapper.reader.transform(), is_heavy) {
-            (Some(transform), _) => transform.apart(read).await?,
+            (Some(transform), _) => transform.on_another_thread(read).await?,
             (None, true) => heavy::offload(read).await?,
             (None, false) => read(),
         })

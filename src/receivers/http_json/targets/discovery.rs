@@ -147,7 +147,7 @@ impl ReceiverDiscoveryStatus {
             age.as_secs()
         });
         let targets = source.targets().filter(|(_, count)| *count > 0);
-        let targets = targets.map(|(fate, count)| (fate.name().to_owned(), json!(count)));
+        let targets = targets.map(|(result, count)| (result.name().to_owned(), json!(count)));
         json!({
             "source": source.name,
             "last_success_seconds_ago": age,
