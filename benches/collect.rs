@@ -237,12 +237,9 @@ async fn run(
         &meter,
         &StateStore::default(),
     );
-    let (fleet, schema) = (
-        ReceiverResilience::new(settings()),
-        Arc::new(ReportMetrics::schema(&Target::polled_by(
-            "betanet", "node", definition,
-        ))),
-    );
+    let fleet = ReceiverResilience::new(settings());
+    let one = Target::polled_by("betanet", "node", definition);
+    let schema = Arc::new(ReportMetrics::schema(&one));
     let nodes = (0..targets).map(|number| Node::new(number, definition, &fleet, &schema));
     let mut nodes: Vec<_> = nodes.collect();
     let fresh = vec![true; definition.endpoints.len()];
