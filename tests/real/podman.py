@@ -5,8 +5,8 @@ import json
 import os
 import pathlib
 import shutil
-import signal
 import subprocess
+import time
 
 from support import Failure, between, equal, until
 
@@ -56,11 +56,17 @@ runc = ["{stand.root}/usr/sbin/runc"]
         """Removes the containers, and what Podman made of the machine's control groups."""
         subprocess.run(["podman", *self.options, "rm", "--all", "--force", "--time", "0"], cwd=self.stand.work,
                        env=self.stand.environment(self.environment), check=False, capture_output=True)
-        for group in sorted(pathlib.Path("/sys/fs/cgroup").glob("**/libpod_parent/**/"), reverse=True):
-            try:
-                group.rmdir()
-            except OSError:
-                pass  # somebody else's
+        # What watches a container ends a moment after it. Groups of somebody else stay.
+        for _ in range(50):
+            groups = sorted(pathlib.Path("/sys/fs/cgroup").glob("**/libpod_parent/**/"), reverse=True)
+            for group in groups:
+                try:
+                    group.rmdir()
+                except OSError:
+                    pass
+            if not groups:
+                break
+            time.sleep(0.1)
 
 
 def test(stand):
