@@ -279,6 +279,8 @@ fn configuration(
             "collection_interval": format!("{interval}s"),
             "timeout": timeout,
             "retry": {"max_retries": retries, "initial_interval": pause},
+            // Values outlive one opening of the breaker, however long the interval is.
+            "cache": {"max_stale": format!("{}s", interval.saturating_mul(3).max(300))},
             "definition": recorded.reference,
             "parameters": parameters(recorded),
             "targets": [{"endpoint": format!("http://{server}"), "name": recorded.definition.name}],

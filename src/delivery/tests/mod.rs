@@ -528,15 +528,15 @@ async fn an_exporter_that_comes_back_continues_its_counters() {
     let removed = start(&destination);
     for mark in [1, 2] {
         removed.push(&[mark], 1);
-        sleep(Duration::from_secs(1)).await;
+        sleep(Duration::from_secs(2)).await;
     }
     let again = start(&destination);
     again.push(&[3], 1);
-    sleep(Duration::from_secs(1)).await;
+    sleep(Duration::from_secs(2)).await;
     let sums = || ["received", "sent", "held"].map(|what| metrics.sum(what));
     assert_eq!(sums(), [3, 2, 1]);
     drop(removed);
-    sleep(Duration::from_secs(1)).await;
+    sleep(Duration::from_secs(2)).await;
     assert_eq!(sums(), [3, 2, 0]);
     assert_eq!(metrics.sum("dropped"), 1, "it was not drained");
 }
