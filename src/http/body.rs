@@ -15,7 +15,7 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{
     crowd::{Busy, Slot},
-    encoding::{Compressed, Content, Encoding},
+    encoding::{Compressed, Encoding},
     shared::{AnswerKey, SharedAnswers},
 };
 
@@ -37,8 +37,6 @@ pub struct Body {
     pieces: Pieces,
     /// The length in bytes, if it is known in advance.
     length: Option<u64>,
-    /// What it is like, for the compressor.
-    content: Content,
     /// The number of pieces after which other tasks run first.
     rests: usize,
     /// The other clients that get the same answer.
@@ -60,7 +58,6 @@ impl Body {
         Self {
             pieces: Pieces::Live(pieces.boxed()),
             length: None,
-            content: Content::Any,
             rests: RESTS,
             shared: None,
         }
@@ -71,13 +68,12 @@ impl Body {
         matches!(self.pieces, Pieces::Live(_))
     }
 
-    /// Lines of text that resemble each other, in pieces. Each piece is created after the client has
-    /// taken the previous ones. HEAD creates none.
+    /// A body in pieces. Each piece is created after the client has taken the previous ones. HEAD
+    /// creates none.
     pub fn stream(pieces: impl Iterator<Item = Bytes> + Send + 'static) -> Self {
         Self {
             pieces: Pieces::Made(Box::new(pieces.map(Ok))),
             length: None,
-            content: Content::Lines,
             rests: RESTS,
             shared: None,
         }
@@ -116,8 +112,7 @@ impl Body {
         let Pieces::Made(pieces) = self.pieces else {
             return Ok(self);
         };
-        let content = self.content;
-        let compress = || Ok(Box::new(Compressed::new(encoding, content, pieces)?) as Box<_>);
+        let compress = || Ok(Box::new(Compressed::new(encoding, pieces)?) as Box<_>);
         let pieces: Box<dyn Iterator<Item = _> + Send> = match self.shared {
             Some((answers, key)) => Box::new(answers.read(key, encoding, compress)?),
             None => compress()?,
@@ -125,7 +120,6 @@ impl Body {
         Ok(Self {
             pieces: Pieces::Made(pieces),
             length: None,
-            content,
             rests: COMPRESSED_RESTS,
             shared: None,
         })
@@ -137,7 +131,6 @@ impl<T: Into<Bytes>> From<T> for Body {
         let whole = whole.into();
         Self {
             length: Some(whole.len() as u64),
-            content: Content::Any,
             pieces: Pieces::Made(Box::new(std::iter::once(Ok(whole)))),
             rests: RESTS,
             shared: None,

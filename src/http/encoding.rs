@@ -6,10 +6,11 @@ use bytes::Bytes;
 use flate2::write::GzEncoder;
 use http::{HeaderMap, header::ACCEPT_ENCODING};
 
-use super::line_gzip::LineGzip;
-
-/// The fastest level of both: an answer is created for few clients.
-const LEVEL: u32 = 1;
+/// The lowest level of zlib-rs that searches: level 1 leaves a scrape half as large again. Higher
+/// levels are slower and gain hardly anything.
+const GZIP_LEVEL: u32 = 2;
+/// The fastest level: an answer is created for few clients.
+const ZSTD_LEVEL: i32 = 1;
 /// The window of zstd as a power of two: 256 KiB need little memory for each answer.
 const WINDOW_LOG: u32 = 18;
 
@@ -78,17 +79,7 @@ pub(super) struct Compressed<I> {
 
 enum Encoder {
     Gzip(Box<GzEncoder<Vec<u8>>>),
-    GzipOfLines(Box<LineGzip>),
     Zstd(Box<zstd::stream::write::Encoder<'static, Vec<u8>>>),
-}
-
-/// What a body is like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Content {
-    /// Anything.
-    Any,
-    /// Text whose lines resemble each other.
-    Lines,
 }
 
 impl<I: Iterator<Item = io::Result<Bytes>>> Compressed<I> {
@@ -96,18 +87,14 @@ impl<I: Iterator<Item = io::Result<Bytes>>> Compressed<I> {
     ///
     /// # Errors
     /// If there is not enough memory.
-    pub(super) fn new(encoding: Encoding, content: Content, pieces: I) -> io::Result<Self> {
+    pub(super) fn new(encoding: Encoding, pieces: I) -> io::Result<Self> {
         let encoder = match encoding {
-            Encoding::Gzip if content == Content::Lines => {
-                Encoder::GzipOfLines(Box::new(LineGzip::new()))
-            }
             Encoding::Gzip => {
-                let level = flate2::Compression::new(LEVEL);
+                let level = flate2::Compression::new(GZIP_LEVEL);
                 Encoder::Gzip(Box::new(GzEncoder::new(Vec::new(), level)))
             }
             Encoding::Zstd => {
-                let level = i32::try_from(LEVEL).unwrap_or_default();
-                let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), level)?;
+                let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), ZSTD_LEVEL)?;
                 encoder.window_log(WINDOW_LOG)?;
                 Encoder::Zstd(Box::new(encoder))
             }
@@ -140,7 +127,6 @@ impl Encoder {
                 encoder.write_all(piece)?;
                 encoder.get_mut()
             }
-            Self::GzipOfLines(encoder) => return Ok(encoder.push(piece)),
             Self::Zstd(encoder) => {
                 encoder.write_all(piece)?;
                 encoder.get_mut()
@@ -152,7 +138,6 @@ impl Encoder {
     fn finish(self) -> io::Result<Vec<u8>> {
         match self {
             Self::Gzip(encoder) => encoder.finish(),
-            Self::GzipOfLines(encoder) => Ok(encoder.finish()),
             Self::Zstd(encoder) => encoder.finish(),
         }
     }
@@ -160,7 +145,7 @@ impl Encoder {
 
 #[cfg(test)]
 mod tests {
-    use super::{Content::*, Encoding::*, *};
+    use super::{Encoding::*, *};
 
     #[test]
     fn a_client_gets_the_encoding_that_it_prefers() {
@@ -189,8 +174,8 @@ mod tests {
     fn a_body_compressed_in_pieces_can_be_decompressed() {
         let pieces = || (0_u8..200).map(|n| Bytes::from(vec![n % 7; 10_000]));
         let plain: Vec<u8> = pieces().flatten().collect();
-        for (encoding, content) in [(Gzip, Any), (Gzip, Lines), (Zstd, Lines)] {
-            let compressed = Compressed::new(encoding, content, pieces().map(Ok)).unwrap();
+        for encoding in [Gzip, Zstd] {
+            let compressed = Compressed::new(encoding, pieces().map(Ok)).unwrap();
             let bytes: Vec<u8> = compressed.flat_map(Result::unwrap).collect();
             assert!(bytes.len() < plain.len() / 50, "{}", bytes.len());
             let mut read = Vec::new();

@@ -24,7 +24,6 @@ mod body;
 mod connection;
 mod crowd;
 mod encoding;
-mod line_gzip;
 mod cross_site;
 mod foreign;
 mod listeners;
