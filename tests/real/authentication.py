@@ -108,7 +108,7 @@ service:
     def polls(self, *outcomes):
         """How many polls came to one of these."""
         found = points(self.pushed.read_text()) if self.pushed.is_file() else {}
-        results = {series: value for series, value in found.items() if series.startswith("betanet.poll.results{")}
+        results = {series: value for series, value in found.items() if series.startswith("http_json.poll.results{")}
         return sum(value for series, value in results.items() if any(f"outcome={outcome}" in series for outcome in outcomes))
 
     def sound(self):
@@ -216,9 +216,9 @@ def oauth2(stand):
             os.killpg(server.pid, signal.SIGTERM)
             server.wait(20)
             stand.started.remove(server)
-            of_tokens = lambda found: [series for series in found if series.startswith("betanet.poll.results{") and "error.type=credentials" in series]
+            of_tokens = lambda found: [series for series in found if series.startswith("http_json.poll.results{") and "error.type=credentials" in series]
             ours.waits_for("polls without a token", of_tokens)
-            open_breakers = [series for series, state in points(ours.pushed.read_text()).items() if series.startswith("betanet.circuit_breaker.state{") and state]
+            open_breakers = [series for series, state in points(ours.pushed.read_text()).items() if series.startswith("http_json.circuit_breaker.state{") and state]
             equal("open breakers", open_breakers, [])
             server = start(4)
             ours.makes(2)
@@ -275,7 +275,7 @@ DocumentRoot {stand.work}/apache
         ours.shows_nothing("hunter2", hashed)
     wrong = "digestauth: {username: fleet, password: hunter2 wrong}"
     with Collector(stand, "apache-wrong", url, value(), wrong) as ours:
-        is_refused = lambda found: [of for of in found if of.startswith("betanet.poll.results{") and "error.type=401" in of]
+        is_refused = lambda found: [of for of in found if of.startswith("http_json.poll.results{") and "error.type=401" in of]
         ours.waits_for("a refusal", is_refused)
 
 
@@ -350,7 +350,7 @@ metrics: [{name: value, instrument: gauge, value: $.dht_nodes}]
         ours.shows_nothing("adminadmin", "SID=")
     wrong = extension.replace("adminadmin", "hunter2")
     with Collector(stand, "qbittorrent-wrong", url, definition, wrong) as ours:
-        without = lambda found: [of for of in found if of.startswith("betanet.poll.results{") and "error.type=credentials" in of]
+        without = lambda found: [of for of in found if of.startswith("http_json.poll.results{") and "error.type=credentials" in of]
         ours.waits_for("no session", without)
         ours.shows_nothing("hunter2")
         said = "has no cookie"

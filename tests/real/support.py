@@ -179,14 +179,14 @@ service:
                     raise Failure(f"our program has ended:\n{self.log()}")
                 found = points(pushed.read_text()) if pushed.is_file() else {}
                 names = {series.split("{")[0] for series in found}
-                failed = [series for series, value in found.items() if series.startswith("betanet.source.up") and value != 1]
+                failed = [series for series, value in found.items() if series.startswith("http_json.source.up") and value != 1]
                 is_whole = found and not failed and names.issuperset(wanted)
                 return found if is_whole else None
             found = until(f"{self.name}: whole polls", attempt)
         finally:
             collector.send_signal(signal.SIGTERM)
             collector.wait(20)
-        if problems := {series: value for series, value in found.items() if series.startswith("betanet.mapping.problems") and value}:
+        if problems := {series: value for series, value in found.items() if series.startswith("http_json.mapping.problems") and value}:
             raise Failure(f"values could not be read: {problems}\n{self.log()}")
         return found
 

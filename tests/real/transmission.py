@@ -44,7 +44,8 @@ def remote(stand, *words):
 def test(stand):
     url = start(stand)
     remote(stand, "--add", torrent(stand))
-    until("the torrent is checked", lambda: "100%" in remote(stand, "--list"))
+    # What is seeded and has no peers is idle, once it is checked.
+    until("the torrent is checked", lambda: "State: Idle" in remote(stand, "--torrent", "1", "--info"))
     name = "X-Transmission-Session-Id"
     found = stand.poll(url, session=f"{{token: {{header_of_answer: {name}, header: {name}}}, renew_on: [409]}}")
     shown = remote(stand, "--torrent", "1", "--info")
@@ -53,5 +54,4 @@ def test(stand):
     equal("size", round(found[f"transmission.torrent.size{of}}}"] / 1000, 2), float(size))
     equal("share", found[f"transmission.torrent.done{of}}}"], 1)
     equal("torrents", found["transmission.torrents"], len(remote(stand, "--list").splitlines()) - 2)
-    # What is seeded and has no peers is idle.
-    equal("state", "State: Idle" in shown, found["transmission.torrent.status{state=seed,torrent=hello.txt}"] == 1)
+    equal("state", found["transmission.torrent.status{state=seed,torrent=hello.txt}"], 1)
