@@ -54,7 +54,7 @@ impl Watched {
         self.add_files(references.iter().cloned());
     }
 
-    /// Reads each file that is new at once: a change from now on differs from what was loaded.
+    /// Reads each new file at once, so that every later change differs from what was loaded.
     fn add_files(&self, files: impl Iterator<Item = PathBuf>) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for path in files {
