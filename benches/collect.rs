@@ -10,7 +10,7 @@ use std::{io::Write as _, sync::Arc, time::Duration};
 
 use allocation_counter::measure;
 use betanet_collector::{
-    definition::{self, Definition, Endpoint},
+    definition::{self, Definition},
     exporters::prometheus::{Config, NameFilter, Prometheus, TextFormat},
     instruments::{Collected, ReportMetrics, SCOPE, TargetInstruments, resource},
     pipeline::{
@@ -23,7 +23,9 @@ use betanet_collector::{
         config::{CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
         executor::{AttemptResponse, Manner, NextStep, PollResult},
         outcome::Statuses,
-        target_resilience::{ReceiverResilience, ResilienceSettings, TargetResilience},
+        receiver_resilience::{ReceiverResilience, ResilienceSettings},
+        target_keys::TargetKeys,
+        target_resilience::TargetResilience,
     },
     runtime::Clock,
     telemetry::{Meter, target_metrics::MetricsLevel},
@@ -241,7 +243,7 @@ async fn run(
     let one = Target::polled_by("betanet", "node", definition);
     let schema = Arc::new(ReportMetrics::schema(&one));
     let nodes = (0..targets).map(|number| Node::new(number, definition, &fleet, &schema));
-    let mut nodes: Vec<_> = nodes.collect();
+    let mut nodes = nodes.collect::<Result<Vec<_>, Error>>()?;
     let fresh = vec![true; definition.endpoints.len()];
     let (mut costs, mut pushed) = (Costs::default(), Vec::new());
     for round in 0..=rounds {
@@ -312,7 +314,7 @@ impl Node {
         definition: &Arc<Definition>,
         fleet: &Arc<ReceiverResilience>,
         schema: &Arc<Schema>,
-    ) -> Self {
+    ) -> Result<Self, Error> {
         let host = format!("node-{number}.example.com");
         let target = Arc::new(Target {
             url: format!("http://{host}:9000"),
@@ -321,8 +323,8 @@ impl Node {
             server_address: host.clone(),
             ..Target::named(&format!("{host}:9000"), definition)
         });
-        let labels = definition.endpoints.iter().map(Endpoint::labels);
-        Self {
+        let keys = TargetKeys::new(definition, vec![target.url.parse()?], Vec::new());
+        Ok(Self {
             own: ReportMetrics::new(&target),
             scopes: definition
                 .endpoints
@@ -331,14 +333,9 @@ impl Node {
                 .chain([SCOPE.into()])
                 .collect(),
             instruments: TargetInstruments::new(schema, &resource(&target)),
-            host: TargetResilience::new(
-                &fleet.join(),
-                &target.name,
-                labels.collect(),
-                &Clock::System,
-            ),
+            host: TargetResilience::new(&fleet.join(), &target.name, keys, &Clock::System),
             target,
-        }
+        })
     }
 
     async fn poll(&self, bodies: &[AtOnce], detail: MetricsLevel) -> Poll {

@@ -7,18 +7,22 @@
 use std::{hint::black_box, time::Duration};
 
 use betanet_collector::{
-    definition::EndpointLabels,
+    definition,
     pipeline::{Body, ErrorType, PollFailure},
     resilience::{
         cache::CacheHeaders,
         config::{CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
         executor::{AttemptError, AttemptResponse, Manner, NextStep, PollResult},
         outcome::{ResultClass, Statuses},
-        target_resilience::{ReceiverResilience, ResilienceSettings, TargetResilience},
+        receiver_resilience::{ReceiverResilience, ResilienceSettings},
+        target_keys::TargetKeys,
+        target_resilience::TargetResilience,
     },
     runtime::Clock,
 };
 use tokio::time::Instant;
+
+type Error = Box<dyn std::error::Error>;
 
 const ROUNDS: u32 = 200_000;
 
@@ -45,11 +49,11 @@ impl AtOnce {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() {
+async fn main() -> Result<(), Error> {
     let received = Clock::System.now();
     let body = Body::new(bytes::Bytes::new(), received, |_| None);
     let (good, bad) = (AtOnce { body: Some(body) }, AtOnce { body: None });
-    let host = host();
+    let host = host()?;
     let bare = time(async || drop(black_box(good.answer()))).await;
     let whole = time(async || drop(black_box(poll(&host, &good).await))).await;
     for _ in 0..10 {
@@ -62,6 +66,7 @@ async fn main() {
         whole - bare
     );
     println!("poll that is refused     {refused:>6.0} ns");
+    Ok(())
 }
 
 async fn poll(host: &TargetResilience, node: &AtOnce) -> PollResult {
@@ -78,7 +83,7 @@ async fn poll(host: &TargetResilience, node: &AtOnce) -> PollResult {
     }
 }
 
-fn host() -> TargetResilience {
+fn host() -> Result<TargetResilience, Error> {
     let retry = RetryConfig {
         max_retries: 0,
         ..RetryConfig::default()
@@ -93,12 +98,10 @@ fn host() -> TargetResilience {
         cache: CacheConfig::default().policy(),
         freshness_objective: None,
     };
-    TargetResilience::new(
-        &ReceiverResilience::new(settings).join(),
-        "node",
-        vec![EndpointLabels::new("root", "/")],
-        &Clock::System,
-    )
+    let definition = definition::load("betanet")?;
+    let keys = TargetKeys::new(&definition, vec!["http://node".parse()?], Vec::new());
+    let slot = ReceiverResilience::new(settings).join();
+    Ok(TargetResilience::new(&slot, "node", keys, &Clock::System))
 }
 
 /// Nanoseconds for each round.

@@ -11,6 +11,7 @@ use crate::{
         breaker::{Breaker, BreakerPermit, BreakerPolicy, BreakerRefusal, FailureCounting},
         outcome,
         state::{BreakerState, Transition},
+        time::DecisionInputs,
     },
     telemetry::chain,
 };
@@ -22,6 +23,7 @@ const FAILURES: u32 = 5;
 #[derive(Debug)]
 pub(super) struct DestinationBreaker {
     exporter: String,
+    policy: BreakerPolicy,
     breaker: Breaker,
     rng: fastrand::Rng,
     status: Reporter,
@@ -43,7 +45,8 @@ impl DestinationBreaker {
         };
         Self {
             exporter: context.id.to_owned(),
-            breaker: Breaker::new(policy, now),
+            policy,
+            breaker: Breaker::new(now),
             rng: fastrand::Rng::with_seed(context.seed),
             status: context.status.clone(),
         }
@@ -53,7 +56,7 @@ impl DestinationBreaker {
     pub(super) fn try_acquire(&mut self, now: Instant) -> Result<BreakerPermit, BreakerRefusal> {
         let expired = self.breaker.advance(now);
         self.tell(expired);
-        self.breaker.try_acquire(now)
+        self.breaker.try_acquire(&self.policy, now)
     }
 
     /// Records that the destination answered an attempt, whatever the answer was.
@@ -93,7 +96,11 @@ impl DestinationBreaker {
         now: Instant,
     ) {
         let Some(permit) = permit else { return };
-        let changed = self.breaker.complete(now, permit, evidence, &mut self.rng);
+        let rng = &mut self.rng;
+        let inputs = DecisionInputs { now, rng };
+        let changed = self
+            .breaker
+            .complete(&self.policy, permit, evidence, inputs);
         self.tell(changed);
     }
 

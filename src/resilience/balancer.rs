@@ -16,7 +16,7 @@ use fastrand::Rng;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::{circuit::Admission, instances::Instances, time::later};
+use super::{circuit::Admission, instances::Instances, positions::Positions, time::later};
 
 /// A failure counts as an answer that took at least this long.
 const PENALTY: Duration = Duration::from_secs(5);
@@ -24,12 +24,25 @@ const PENALTY: Duration = Duration::from_secs(5);
 /// The number of intervals in which the memory of an answer fades.
 const DECAY_INTERVALS: u32 = 10;
 
-/// Chooses among the instances of a target for one of its endpoints.
-#[derive(Debug, Clone)]
-pub struct Balancer {
-    decay: Duration,
-    left_out_for: Duration,
-    loads: Vec<InstanceLoad>,
+/// How instances are chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BalancerPolicy {
+    /// The time between two polls.
+    pub interval: Duration,
+    /// How long a failed instance is ejected.
+    pub ejected_for: Duration,
+}
+
+/// What is known of the instances of a target, for one of its endpoints. Empty if the target is a
+/// single instance.
+#[derive(Debug, Clone, Default)]
+pub struct InstanceLoads(Vec<InstanceLoad>);
+
+/// Chooses among instances by what is known of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Balancer<'a> {
+    policy: BalancerPolicy,
+    loads: &'a [InstanceLoad],
 }
 
 /// What an attempt says about its instance.
@@ -103,28 +116,55 @@ pub struct InstanceCounts {
     pub failovers: u64,
 }
 
-impl Balancer {
-    /// A balancer for `instances` that are polled once per `interval`. A failed one is ejected for
-    /// `left_out_for`.
-    pub fn new(instances: usize, interval: Duration, left_out_for: Duration) -> Self {
-        // Unknown instances count as the fastest, so that all are known soon.
-        let load = InstanceLoad::default();
-        Self {
-            decay: interval.saturating_mul(DECAY_INTERVALS),
-            left_out_for,
-            loads: vec![load; instances],
-        }
+impl InstanceLoads {
+    /// Knows these instances. Unknown ones count as the fastest, so that all are known soon.
+    pub fn arrange(&mut self, instances: &Positions) {
+        let before = std::mem::take(&mut self.0);
+        self.0 = instances.arrange(before, InstanceLoad::default);
     }
 
-    /// Takes what `old` knows. `from` maps each instance to one of `old`.
-    pub fn take_over(&mut self, old: Self, from: &[Option<usize>]) {
-        for (load, from) in self.loads.iter_mut().zip(from) {
-            if let Some(old) = from.and_then(|position| old.loads.get(position)) {
-                *load = *old;
+    /// Chooses by this policy.
+    pub fn balancer(&self, policy: BalancerPolicy) -> Balancer<'_> {
+        let loads = &self.0;
+        Balancer { policy, loads }
+    }
+
+    /// Records the end of an attempt at an instance.
+    pub fn ended(
+        &mut self,
+        policy: &BalancerPolicy,
+        instance: usize,
+        now: Instant,
+        experience: AttemptResult,
+    ) {
+        let decay = policy.decay();
+        let Some(load) = self.0.get_mut(instance) else {
+            return;
+        };
+        match experience {
+            AttemptResult::Answered(took) => {
+                load.learn(took, now, decay);
+                load.failed = None;
+                load.counts.ok += 1;
             }
+            AttemptResult::Failed { retry_after } => {
+                load.learn(PENALTY.max(retry_after.unwrap_or_default()), now, decay);
+                load.failed = Some(now);
+                load.counts.failed += 1;
+            }
+            AttemptResult::Unknown => {}
         }
     }
 
+    /// Counts an attempt that failed at this instance and was repeated at another one.
+    pub fn failed_over(&mut self, instance: usize) {
+        if let Some(load) = self.0.get_mut(instance) {
+            load.counts.failovers += 1;
+        }
+    }
+}
+
+impl Balancer<'_> {
     /// The instance for the next request, without those in `tried` since the start of the poll or
     /// its last wait. `None` if no breaker permits a request.
     pub fn choose(
@@ -155,34 +195,6 @@ impl Balancer {
         self.faster_of_two(now, from, because, rng)
     }
 
-    /// Records the end of an attempt at an instance.
-    pub fn ended(&mut self, instance: usize, now: Instant, experience: AttemptResult) {
-        let decay = self.decay;
-        let Some(load) = self.loads.get_mut(instance) else {
-            return;
-        };
-        match experience {
-            AttemptResult::Answered(took) => {
-                load.learn(took, now, decay);
-                load.failed = None;
-                load.counts.ok += 1;
-            }
-            AttemptResult::Failed { retry_after } => {
-                load.learn(PENALTY.max(retry_after.unwrap_or_default()), now, decay);
-                load.failed = Some(now);
-                load.counts.failed += 1;
-            }
-            AttemptResult::Unknown => {}
-        }
-    }
-
-    /// Counts an attempt that failed at this instance and was repeated at another one.
-    pub fn failed_over(&mut self, instance: usize) {
-        if let Some(load) = self.loads.get_mut(instance) {
-            load.counts.failovers += 1;
-        }
-    }
-
     /// The number of attempts at an instance.
     pub fn counts(&self, instance: usize) -> InstanceCounts {
         let load = self.loads.get(instance);
@@ -192,7 +204,7 @@ impl Balancer {
     /// The expected response time of an instance.
     pub fn expected(&self, instance: usize, now: Instant) -> Duration {
         let load = self.loads.get(instance);
-        let seconds = load.map_or(0.0, |load| load.faded(now, self.decay));
+        let seconds = load.map_or(0.0, |load| load.faded(now, self.policy.decay()));
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
     }
 
@@ -214,14 +226,14 @@ impl Balancer {
     fn left_out(&self, now: Instant) -> Instances {
         self.that(|load| {
             load.failed
-                .is_some_and(|at| now < later(at, self.left_out_for))
+                .is_some_and(|at| now < later(at, self.policy.ejected_for))
         })
     }
 
     fn due(&self, now: Instant) -> Instances {
         self.that(|load| {
             load.failed
-                .is_some_and(|at| later(at, self.left_out_for) <= now)
+                .is_some_and(|at| later(at, self.policy.ejected_for) <= now)
         })
     }
 
@@ -259,6 +271,13 @@ impl Balancer {
             expected: self.expected(instance, now),
             over: None,
         }
+    }
+}
+
+impl BalancerPolicy {
+    /// The time in which the memory of an answer fades.
+    fn decay(&self) -> Duration {
+        self.interval.saturating_mul(DECAY_INTERVALS)
     }
 }
 

@@ -1,6 +1,9 @@
 //! The circuit breaker: stops requests to a node that does not answer, and finds out when it
 //! answers again.
 //!
+//! A [`Breaker`] is only state. Its [`BreakerPolicy`] is an argument, so that other settings apply to
+//! what comes next, and change nothing that is known.
+//!
 //! A permit has the generation of the state that gave it. So a late result can neither close, trip
 //! nor keep open a state that it does not belong to.
 
@@ -14,7 +17,7 @@ use super::{
     state::{
         BreakerCounters, BreakerState, BreakerView, TimeInState, Transition, TransitionReason,
     },
-    time::{jittered, later, times},
+    time::{DecisionInputs, jittered, later, times},
 };
 
 /// When a breaker trips, and for how long.
@@ -84,10 +87,9 @@ pub enum Admission {
     Shut,
 }
 
-/// A circuit breaker.
+/// The state of a circuit breaker.
 #[derive(Debug, Clone)]
 pub struct Breaker {
-    policy: BreakerPolicy,
     phase: Phase,
     since: Instant,
     /// Increases with each change of state.
@@ -111,9 +113,8 @@ enum Phase {
 
 impl Breaker {
     /// Creates a closed breaker.
-    pub fn new(policy: BreakerPolicy, now: Instant) -> Self {
+    pub fn new(now: Instant) -> Self {
         Self {
-            policy,
             phase: Phase::Closed,
             since: now,
             generation: 0,
@@ -124,16 +125,6 @@ impl Breaker {
             time: TimeInState::default(),
             counters: BreakerCounters::default(),
         }
-    }
-
-    /// Takes the state of `old`, and uses its own policy for what follows. An open breaker stays
-    /// open until its time is over.
-    pub fn take_over(&mut self, old: &Self) {
-        let policy = self.policy;
-        *self = Self {
-            policy,
-            ..old.clone()
-        };
     }
 
     /// Makes an open breaker half-open if its time is over. Other methods do this too; a caller
@@ -153,13 +144,15 @@ impl Breaker {
     ///
     /// # Errors
     /// If there is none. A refusal is a decision, not a failure, and nothing is counted.
-    pub fn try_acquire(&mut self, now: Instant) -> Result<BreakerPermit, BreakerRefusal> {
+    pub fn try_acquire(
+        &mut self,
+        policy: &BreakerPolicy,
+        now: Instant,
+    ) -> Result<BreakerPermit, BreakerRefusal> {
         self.advance(now);
         match &mut self.phase {
             Phase::Closed => Ok(self.permit(now, false)),
-            Phase::HalfOpen { in_flight }
-                if *in_flight < self.policy.half_open_max_probes.max(1) =>
-            {
+            Phase::HalfOpen { in_flight } if *in_flight < policy.half_open_max_probes.max(1) => {
                 *in_flight += 1;
                 Ok(self.permit(now, true))
             }
@@ -174,8 +167,8 @@ impl Breaker {
     }
 
     /// What it would do with a request now. It changes nothing.
-    pub fn gate(&self, now: Instant) -> Admission {
-        let most = self.policy.half_open_max_probes.max(1);
+    pub fn gate(&self, policy: &BreakerPolicy, now: Instant) -> Admission {
+        let most = policy.half_open_max_probes.max(1);
         match self.phase {
             Phase::Closed => Admission::Free,
             Phase::Open { until } if now < until => Admission::Shut,
@@ -192,10 +185,10 @@ impl Breaker {
     /// Records the result of the attempt with this permit.
     pub fn complete(
         &mut self,
-        now: Instant,
+        policy: &BreakerPolicy,
         permit: BreakerPermit,
         outcome: BreakerOutcome,
-        rng: &mut Rng,
+        inputs: DecisionInputs<'_>,
     ) -> Option<Transition> {
         if permit.generation != self.generation {
             self.counters.stale_results += 1;
@@ -207,10 +200,10 @@ impl Breaker {
             other => other,
         };
         match &mut self.phase {
-            Phase::Closed => self.count(now, &permit, outcome, rng),
+            Phase::Closed => self.count(policy, &permit, outcome, inputs),
             Phase::HalfOpen { in_flight } => {
                 *in_flight = in_flight.saturating_sub(1);
-                self.judge_probe(now, permit.given, outcome, rng)
+                self.judge_probe(policy, permit.given, outcome, inputs)
             }
             // No permit has this generation.
             Phase::Open { .. } => None,
@@ -288,28 +281,28 @@ impl Breaker {
 
     fn count(
         &mut self,
-        now: Instant,
+        policy: &BreakerPolicy,
         permit: &BreakerPermit,
         outcome: BreakerOutcome,
-        rng: &mut Rng,
+        DecisionInputs { now, rng }: DecisionInputs<'_>,
     ) -> Option<Transition> {
         match outcome {
             BreakerOutcome::Neutral => return None,
             BreakerOutcome::Ok => self.failures = 0,
-            BreakerOutcome::Fail if self.is_news(permit) => {
+            BreakerOutcome::Fail if self.is_news(policy, permit) => {
                 self.failures = self.failures.saturating_add(1);
                 self.counted += 1;
             }
             BreakerOutcome::Fail => {}
         }
-        if self.failures < self.policy.failure_threshold.max(1) {
+        if self.failures < policy.failure_threshold.max(1) {
             return None;
         }
         let healthy = now.saturating_duration_since(self.since).as_nanos();
-        let steps = healthy / self.policy.open_duration.as_nanos().max(1);
+        let steps = healthy / policy.open_duration.as_nanos().max(1);
         let steps = u32::try_from(steps).unwrap_or(u32::MAX);
         self.growth = self.growth.saturating_sub(steps);
-        let open = self.draw_open(rng);
+        let open = self.draw_open(policy, rng);
         let until = later(now, open);
         Some(self.enter(
             Phase::Open { until },
@@ -318,16 +311,16 @@ impl Breaker {
         ))
     }
 
-    fn is_news(&self, permit: &BreakerPermit) -> bool {
-        self.policy.counting == FailureCounting::Each || permit.counted == self.counted
+    fn is_news(&self, policy: &BreakerPolicy, permit: &BreakerPermit) -> bool {
+        policy.counting == FailureCounting::Each || permit.counted == self.counted
     }
 
     fn judge_probe(
         &mut self,
-        now: Instant,
+        policy: &BreakerPolicy,
         sent: Instant,
         outcome: BreakerOutcome,
-        rng: &mut Rng,
+        DecisionInputs { now, rng }: DecisionInputs<'_>,
     ) -> Option<Transition> {
         match outcome {
             BreakerOutcome::Ok => {
@@ -337,7 +330,7 @@ impl Breaker {
             }
             BreakerOutcome::Fail => {
                 self.failures = self.failures.saturating_add(1);
-                let open = self.draw_open(rng);
+                let open = self.draw_open(policy, rng);
                 // A trial request may have taken longer than that. The next one does not follow at
                 // once.
                 let until = later(sent, open).max(later(now, open / 2));
@@ -351,8 +344,7 @@ impl Breaker {
     }
 
     /// How long the opening that starts now lasts.
-    fn draw_open(&mut self, rng: &mut Rng) -> Duration {
-        let policy = &self.policy;
+    fn draw_open(&mut self, policy: &BreakerPolicy, rng: &mut Rng) -> Duration {
         let longest = policy.max_open_duration.max(policy.open_duration);
         let exponent = i32::try_from(self.growth).unwrap_or(i32::MAX);
         let nominal = times(policy.open_duration, policy.open_multiplier.powi(exponent));

@@ -86,7 +86,6 @@ pub enum Fallback<'a, T> {
 
 /// The cached answer of one endpoint of one target.
 pub struct CacheSlot<T> {
-    policy: CachePolicy,
     entry: Option<CachedEntry<T>>,
     poll: CacheCounts,
     api: CacheCounts,
@@ -106,28 +105,22 @@ impl CacheHeaders {
     }
 }
 
-impl<T> CacheSlot<T> {
-    /// Creates an empty slot.
-    pub fn new(policy: CachePolicy) -> Self {
+impl<T> Default for CacheSlot<T> {
+    fn default() -> Self {
         Self {
-            policy,
             entry: None,
             poll: CacheCounts::default(),
             api: CacheCounts::default(),
         }
     }
+}
 
-    /// Takes the answer and the counts of `old`, with its own policy.
-    pub fn take_over(&mut self, old: Self) {
-        let policy = self.policy;
-        *self = Self { policy, ..old };
-    }
-
+impl<T> CacheSlot<T> {
     /// The cached answer if it is fresh. Otherwise the reader sends a request, and one of
     /// [`store`](Self::store), [`revalidated`](Self::revalidated) and [`fallback`](Self::fallback)
     /// counts the read.
-    pub fn hit(&mut self, now: Instant, reader: Reader) -> Option<&T> {
-        if self.freshness(now) != Freshness::Fresh {
+    pub fn hit(&mut self, policy: &CachePolicy, now: Instant, reader: Reader) -> Option<&T> {
+        if self.freshness(policy, now) != Freshness::Fresh {
             return None;
         }
         self.counts_mut(reader).hit += 1;
@@ -174,8 +167,13 @@ impl<T> CacheSlot<T> {
     }
 
     /// The node gave no answer: returns what can be served instead. Its age does not change.
-    pub fn fallback(&mut self, now: Instant, reader: Reader) -> Fallback<'_, T> {
-        let freshness = self.freshness(now);
+    pub fn fallback(
+        &mut self,
+        policy: &CachePolicy,
+        now: Instant,
+        reader: Reader,
+    ) -> Fallback<'_, T> {
+        let freshness = self.freshness(policy, now);
         let counts = self.counts_mut(reader);
         match freshness {
             Freshness::Fresh | Freshness::Stale => counts.stale += 1,
@@ -209,16 +207,16 @@ impl<T> CacheSlot<T> {
     }
 
     /// How usable the cached answer is now.
-    pub fn freshness(&self, now: Instant) -> Freshness {
+    pub fn freshness(&self, policy: &CachePolicy, now: Instant) -> Freshness {
         let Some(entry) = &self.entry else {
             return Freshness::Empty;
         };
-        let origin = Some(&entry.origin).filter(|_| self.policy.honor_origin);
+        let origin = Some(&entry.origin).filter(|_| policy.honor_origin);
         let ttl = origin.and_then(|origin| origin.max_age);
         let age = entry.age(now);
-        if age < ttl.unwrap_or(self.policy.ttl) {
+        if age < ttl.unwrap_or(policy.ttl) {
             Freshness::Fresh
-        } else if age <= self.policy.max_stale && !origin.is_some_and(|o| o.must_revalidate) {
+        } else if age <= policy.max_stale && !origin.is_some_and(|o| o.must_revalidate) {
             Freshness::Stale
         } else {
             Freshness::Expired
@@ -226,8 +224,8 @@ impl<T> CacheSlot<T> {
     }
 
     /// The kept answer and its age, if it may be served. It counts as no read.
-    pub fn peek(&self, now: Instant) -> Option<(&T, Duration)> {
-        let is_usable = self.freshness(now) <= Freshness::Stale;
+    pub fn peek(&self, policy: &CachePolicy, now: Instant) -> Option<(&T, Duration)> {
+        let is_usable = self.freshness(policy, now) <= Freshness::Stale;
         let entry = self.entry.as_ref().filter(|_| is_usable)?;
         Some((&entry.value, entry.age(now)))
     }
@@ -273,7 +271,6 @@ impl<T> CachedEntry<T> {
 impl<T> fmt::Debug for CacheSlot<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Slot")
-            .field("policy", &self.policy)
             .field("sent", &self.entry.as_ref().map(|entry| entry.sent))
             .field("poll", &self.poll)
             .field("api", &self.api)

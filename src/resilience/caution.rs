@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::time::later;
+use super::{positions::Positions, time::later};
 use crate::pipeline::{ErrorType, PollOutcome};
 
 /// How long a suspect is not polled the first time, counted from the next answer of the host. The
@@ -82,7 +82,7 @@ pub struct Suspicion {
 }
 
 /// What is known of the endpoints of one target.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Caution {
     endpoints: Vec<Standing>,
     /// The only endpoint without an answer when the host last answered.
@@ -155,13 +155,11 @@ impl Caution {
         }
     }
 
-    /// Takes what `old` knows. `from` maps each endpoint to one of `old`.
-    pub fn take_over(&mut self, old: &Self, from: &[Option<usize>]) {
-        for (standing, from) in self.endpoints.iter_mut().zip(from) {
-            if let Some(old) = from.and_then(|position| old.endpoints.get(position)) {
-                *standing = *old;
-            }
-        }
+    /// Knows these endpoints.
+    pub fn arrange(&mut self, endpoints: &Positions) {
+        let before = std::mem::take(&mut self.endpoints);
+        self.endpoints = endpoints.arrange(before, Standing::default);
+        self.in_flight = self.in_flight.and_then(|was| endpoints.now_at(was));
     }
 
     /// The order for the endpoints in `asked`, one flag for each endpoint. Those that have answered

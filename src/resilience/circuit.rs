@@ -8,10 +8,12 @@ use tokio::time::Instant;
 
 use super::{
     breaker::{Breaker, BreakerPermit, BreakerPolicy, BreakerRefusal},
+    config::CircuitBreakerConfig,
     outcome::{BreakerOutcome, Verdict},
+    positions::Positions,
     state::{BreakerState, BreakerView, Transition},
+    time::DecisionInputs,
 };
-use fastrand::Rng;
 
 pub use super::{breaker::Admission, config::BreakerScope};
 
@@ -38,10 +40,20 @@ impl BreakerLevel {
     }
 }
 
-/// The breakers of one host.
-#[derive(Debug, Clone)]
+/// When the breakers of a host trip, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CircuitPolicy {
+    /// What has a breaker.
+    pub scope: BreakerScope,
+    /// The policy of the host's breaker.
+    pub host: BreakerPolicy,
+    /// The policy of each endpoint's breaker.
+    pub endpoint: BreakerPolicy,
+}
+
+/// The state of the breakers of one host.
+#[derive(Debug, Clone, Default)]
 pub struct Circuit {
-    scope: BreakerScope,
     host: Option<Breaker>,
     endpoints: Vec<Breaker>,
     /// How often the host failed each endpoint since its last answer.
@@ -104,51 +116,30 @@ pub struct CircuitView {
     pub not_before: Option<Instant>,
 }
 
-impl Circuit {
-    /// Creates closed breakers for a host with its endpoints, at the levels in `scope`.
-    pub fn new(
-        scope: BreakerScope,
-        host: BreakerPolicy,
-        endpoint: BreakerPolicy,
-        endpoints: usize,
-        now: Instant,
-    ) -> Self {
-        let streaks = if scope == BreakerScope::Endpoint {
-            0
-        } else {
-            endpoints
-        };
-        let endpoints = if scope == BreakerScope::Host {
-            0
-        } else {
-            endpoints
-        };
+impl From<&CircuitBreakerConfig> for CircuitPolicy {
+    fn from(config: &CircuitBreakerConfig) -> Self {
         Self {
-            scope,
-            streaks: vec![0; streaks],
-            host: (scope != BreakerScope::Endpoint).then(|| Breaker::new(host, now)),
-            endpoints: vec![Breaker::new(endpoint, now); endpoints],
-            not_before: None,
-            is_silent: false,
+            scope: config.scope,
+            host: config.host_policy(),
+            endpoint: config.endpoint_policy(),
         }
     }
+}
 
-    /// Takes the state of the breakers of `old`. `from` maps each endpoint to one of `old`.
-    pub fn take_over(&mut self, old: &Self, from: &[Option<usize>]) {
-        if let (Some(host), Some(old)) = (&mut self.host, &old.host) {
-            host.take_over(old);
+impl Circuit {
+    /// Has a breaker for each level in `scope`, and one for each of these endpoints. Those that are
+    /// new are closed.
+    pub fn arrange(&mut self, scope: BreakerScope, endpoints: &Positions, now: Instant) {
+        let new = || Breaker::new(now);
+        let (host, breakers) = (self.host.take(), std::mem::take(&mut self.endpoints));
+        let streaks = std::mem::take(&mut self.streaks);
+        if scope != BreakerScope::Endpoint {
+            self.host = host.or_else(|| Some(new()));
+            self.streaks = endpoints.arrange(streaks, || 0);
         }
-        for (endpoint, from) in self.endpoints.iter_mut().zip(from) {
-            if let Some(old) = from.and_then(|position| old.endpoints.get(position)) {
-                endpoint.take_over(old);
-            }
+        if scope != BreakerScope::Host {
+            self.endpoints = endpoints.arrange(breakers, new);
         }
-        for (streak, from) in self.streaks.iter_mut().zip(from) {
-            let old = from.and_then(|position| old.streaks.get(position));
-            *streak = old.copied().unwrap_or_default();
-        }
-        self.not_before = old.not_before;
-        self.is_silent = old.is_silent;
     }
 
     /// Makes the breakers of this endpoint half-open if their time is over.
@@ -166,6 +157,7 @@ impl Circuit {
     /// If a breaker or a pause refuses it.
     pub fn try_acquire(
         &mut self,
+        policy: &CircuitPolicy,
         now: Instant,
         endpoint: usize,
     ) -> Result<CircuitPermit, CircuitRefusal> {
@@ -179,10 +171,10 @@ impl Circuit {
         };
         if let Some(host) = &mut self.host {
             let refused = |refusal| CircuitRefusal::by(BreakerLevel::Host, refusal);
-            permit.host = Some(host.try_acquire(now).map_err(refused)?);
+            permit.host = Some(host.try_acquire(&policy.host, now).map_err(refused)?);
         }
         if let Some(gate) = self.endpoints.get_mut(endpoint) {
-            match gate.try_acquire(now) {
+            match gate.try_acquire(&policy.endpoint, now) {
                 Ok(own) => permit.endpoint = Some(own),
                 Err(refusal) => {
                     self.give_back(permit);
@@ -196,30 +188,30 @@ impl Circuit {
     /// Records the result of the attempt with this permit, for the host and the endpoint.
     pub fn complete(
         &mut self,
-        now: Instant,
+        policy: &CircuitPolicy,
         permit: CircuitPermit,
         verdict: &Verdict,
-        rng: &mut Rng,
+        mut inputs: DecisionInputs<'_>,
     ) -> CircuitChanges {
         self.is_silent = match verdict.host {
             BreakerOutcome::Ok => false,
             BreakerOutcome::Fail => true,
             BreakerOutcome::Neutral => self.is_silent,
         };
-        let charge = self.scope.charge(verdict, &permit);
+        let charge = policy.scope.charge(verdict, &permit);
         let mut changes = CircuitChanges::default();
         let position = permit.position;
         let endpoint = self.endpoints.get_mut(position);
         if let (Some(gate), Some(permit)) = (&mut self.host, permit.host) {
             let streak = self.streaks.get_mut(position);
             let outcome = weigh(gate, &permit, streak, charge.host);
-            changes.host = gate.complete(now, permit, outcome, rng);
+            changes.host = gate.complete(&policy.host, permit, outcome, inputs.reborrow());
             if gate.failures() == 0 {
                 self.streaks.fill(0);
             }
         }
         if let (Some(gate), Some(permit)) = (endpoint, permit.endpoint) {
-            changes.endpoint = gate.complete(now, permit, charge.endpoint, rng);
+            changes.endpoint = gate.complete(&policy.endpoint, permit, charge.endpoint, inputs);
         }
         changes
     }
@@ -272,12 +264,16 @@ impl Circuit {
     }
 
     /// What would happen to an attempt at an endpoint now. It changes nothing.
-    pub fn gate(&self, now: Instant, endpoint: usize) -> Admission {
+    pub fn gate(&self, policy: &CircuitPolicy, now: Instant, endpoint: usize) -> Admission {
         let paused = self.not_before.filter(|until| now < *until);
         let pause = paused.map(|_| Admission::Shut);
-        let breakers = self.host.iter().chain(self.endpoints.get(endpoint));
-        let worst = breakers.map(|breaker| breaker.gate(now)).chain(pause).max();
-        worst.unwrap_or(Admission::Free)
+        let host = self.host.iter().map(|host| host.gate(&policy.host, now));
+        let own = self.endpoints.get(endpoint);
+        let own = own.map(|own| own.gate(&policy.endpoint, now));
+        host.chain(own)
+            .chain(pause)
+            .max()
+            .unwrap_or(Admission::Free)
     }
 
     /// The worse of the states of the breakers for an endpoint now.

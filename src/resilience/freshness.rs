@@ -39,17 +39,14 @@ impl FreshnessObjective {
         }
     }
 
-    /// Continues the measurement of `old` until now. The new objective applies from now.
-    pub fn take_over(&mut self, mut old: Self, now: Instant) {
-        old.book(now);
-        let less = old.max_age.saturating_sub(self.max_age);
-        let more = self.max_age.saturating_sub(old.max_age);
+    /// Measures until now, and from now on with another objective.
+    pub fn set_max_age(&mut self, max_age: Duration, now: Instant) {
+        self.book(now);
+        let less = self.max_age.saturating_sub(max_age);
+        let more = max_age.saturating_sub(self.max_age);
         let moved = |until: Instant| later(until, more).checked_sub(less);
-        *self = Self {
-            max_age: self.max_age,
-            fresh_until: old.fresh_until.and_then(moved),
-            ..old
-        };
+        self.fresh_until = self.fresh_until.and_then(moved);
+        self.max_age = max_age;
     }
 
     /// Data arrived with this age: the time since its request was sent, plus its `Age` at that

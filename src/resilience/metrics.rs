@@ -8,10 +8,12 @@ use tokio::time::Instant;
 
 use super::{
     balancer::{Balancer, Gates},
+    cache::CachePolicy,
     cache::{CacheCounts, Freshness, Reader},
     circuit::{BreakerLevel, Circuit},
     state::{BreakerCounters, BreakerState, BreakerView, TransitionReason},
-    target_resilience::{EndpointState, TargetResilience},
+    target_resilience::TargetResilience,
+    target_state::EndpointState,
 };
 use crate::{
     pipeline::{Number, OwnReading},
@@ -46,25 +48,28 @@ impl TargetResilience {
             level,
             readings: Vec::new(),
         };
-        for (index, (endpoint, labels)) in state.endpoints.iter().zip(&self.labels).enumerate() {
+        for (index, (endpoint, labels)) in state.endpoints.iter().zip(&self.keys.labels).enumerate()
+        {
             let of_endpoint = labels.attributes();
             for (instance, circuit) in state.circuits.iter().enumerate() {
-                let name = self.instances.get(instance).map(instance_name);
+                let name = self.keys.instances.get(instance).map(instance_name);
                 breakers(&mut all, circuit, (index, &of_endpoint, &name), now);
                 if level.has(TargetMetric::TimeoutEffective, false) {
-                    let limit = endpoint.timeouts.at(instance).limit(0).as_secs_f64();
+                    let limit = endpoint.timeouts.at(instance);
+                    let limit = limit.limit(&self.settings.timeout, 0).as_secs_f64();
                     let (of, limit) = (attributes(&of_endpoint, &name), Number::Double(limit));
                     push(&mut all, TargetMetric::TimeoutEffective, &of, &[], limit);
                 }
             }
-            if let Some(balancer) = &endpoint.balancer {
-                let gates = state.gates(now, index);
-                let names = self.instances.iter().map(instance_name);
+            if self.is_pool() {
+                let gates = self.gates(&state, now, index);
+                let balancer = endpoint.loads.balancer(self.settings.balancer());
+                let names = self.keys.instances.iter().map(instance_name);
                 balancer_readings(&mut all, (balancer, gates), names, &of_endpoint, now);
             }
             endpoint_readings(&mut all, endpoint, &of_endpoint, now);
         }
-        entries(&mut all, &state.endpoints, now);
+        entries(&mut all, &state.endpoints, &self.settings.cache, now);
         all.readings
     }
 }
@@ -118,7 +123,7 @@ fn attributes(of: &[KeyValue], instance: &Option<KeyValue>) -> Vec<KeyValue> {
 
 fn balancer_readings(
     all: &mut ReportedReadings,
-    (balancer, gates): (&Balancer, Gates),
+    (balancer, gates): (Balancer<'_>, Gates),
     instances: impl Iterator<Item = KeyValue>,
     of_endpoint: &[KeyValue; 2],
     now: Instant,
@@ -323,7 +328,12 @@ fn cache_readings(
 }
 
 /// The number of cached answers, by state.
-fn entries(all: &mut ReportedReadings, endpoints: &[EndpointState], now: Instant) {
+fn entries(
+    all: &mut ReportedReadings,
+    endpoints: &[EndpointState],
+    policy: &CachePolicy,
+    now: Instant,
+) {
     if !all.level.has(TargetMetric::CacheEntries, true) {
         return;
     }
@@ -333,7 +343,7 @@ fn entries(all: &mut ReportedReadings, endpoints: &[EndpointState], now: Instant
         (Freshness::Expired, "expired"),
         (Freshness::Empty, "empty"),
     ] {
-        let is = |endpoint: &&EndpointState| endpoint.slot.freshness(now) == freshness;
+        let is = |endpoint: &&EndpointState| endpoint.slot.freshness(policy, now) == freshness;
         let count = Number::Unsigned(endpoints.iter().filter(is).count() as u64);
         let state = [(names::STATE, name)];
         push(all, TargetMetric::CacheEntries, &[], &state, count);

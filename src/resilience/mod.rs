@@ -21,8 +21,11 @@ pub mod feasibility;
 pub mod single_flight;
 pub mod freshness;
 pub mod local_fault_detector;
-pub mod inherited_state;
+pub mod positions;
+pub mod receiver_resilience;
+pub mod target_keys;
 pub mod target_resilience;
+pub mod target_state;
 pub mod instances;
 pub mod outcome;
 pub mod per_instance;
@@ -36,7 +39,7 @@ pub mod simulation;
 pub mod state;
 pub mod timeout;
 
-mod time;
+pub mod time;
 
 #[cfg(test)]
 mod tests;

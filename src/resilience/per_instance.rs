@@ -1,5 +1,7 @@
 //! One value for each instance of a target.
 
+use super::positions::Positions;
+
 /// The first value is stored inline: nearly every target is one instance, and should not need
 /// memory for others.
 #[derive(Debug, Clone, Default)]
@@ -19,13 +21,14 @@ impl<T> PerInstance<T> {
         Self { first, others }
     }
 
-    /// The same value for `count` instances, at least one.
-    pub fn repeat(value: T, count: usize) -> Self
+    /// Has a value for each of these instances, of which there is at least one.
+    pub fn arrange(&mut self, instances: &Positions)
     where
-        T: Clone,
+        T: Default,
     {
-        let others = vec![value.clone(); count.saturating_sub(1)];
-        Self::new(value, others)
+        let before = std::mem::take(self).into_values();
+        let mut values = instances.arrange(before, T::default).into_iter();
+        *self = Self::new(values.next().unwrap_or_default(), values.collect());
     }
 
     /// Converts each value.
@@ -33,6 +36,14 @@ impl<T> PerInstance<T> {
         PerInstance {
             first: make(&self.first),
             others: self.others.iter().map(make).collect(),
+        }
+    }
+
+    /// Each value with the one of another list at the same position.
+    pub fn zip<'a, U>(&'a self, other: &'a PerInstance<U>) -> PerInstance<(&'a T, &'a U)> {
+        PerInstance {
+            first: (&self.first, &other.first),
+            others: self.others.iter().zip(&other.others).collect(),
         }
     }
 

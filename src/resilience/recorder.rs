@@ -14,6 +14,7 @@ use super::{
     balancer::SelectionReason,
     circuit::BreakerLevel,
     outcome::BreakerOutcome,
+    positions::Positions,
     retry::RetryStop,
     state::{BreakerState, Transition, TransitionReason},
 };
@@ -22,7 +23,7 @@ use crate::{definition::EndpointLabels, pipeline::ErrorType};
 /// The number of stored decisions.
 pub const CAPACITY: usize = 64;
 
-/// The name of an instance that no longer exists.
+/// The name of an endpoint or instance that no longer exists.
 const GONE: &str = "gone";
 
 /// The latest decisions, oldest first. After [`CAPACITY`] decisions, recording another one needs no
@@ -199,13 +200,15 @@ impl Recorder {
         true
     }
 
-    /// Changes the positions of instances by `moved`. Instances without a new position are gone.
-    pub fn move_instances(&mut self, moved: impl Fn(usize) -> Option<usize>) {
-        for entry in &mut self.entries {
-            if let Some(at) = entry.place.instance {
-                let now = moved(usize::from(at.get() - 1)).and_then(counted);
-                entry.place.instance = Some(now.unwrap_or(NonZeroU16::MAX));
-            }
+    /// Changes the positions of what the decisions are about.
+    pub fn arrange(&mut self, endpoints: &Positions, instances: &Positions) {
+        let moved = |at: NonZeroU16, positions: &Positions| {
+            let now = positions.now_at(usize::from(at.get() - 1));
+            now.and_then(counted).unwrap_or(NonZeroU16::MAX)
+        };
+        for Decision { place, .. } in &mut self.entries {
+            place.endpoint = place.endpoint.map(|at| moved(at, endpoints));
+            place.instance = place.instance.map(|at| moved(at, instances));
         }
     }
 

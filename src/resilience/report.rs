@@ -18,7 +18,7 @@ use crate::pipeline::{Body, BreakerGlance, CachedAnswer, Glance, Inspect};
 impl Inspect for TargetResilience {
     fn glance(&self) -> Glance {
         let (now, state) = (Instant::now(), self.lock());
-        let asked = 0..self.labels.len();
+        let asked = 0..self.keys.labels.len();
         let asked = asked.filter(|endpoint| !state.caution.is_left_out(now, *endpoint));
         let views = asked.flat_map(|endpoint| {
             let circuits = state.circuits.iter();
@@ -37,7 +37,7 @@ impl Inspect for TargetResilience {
             retry_in: best
                 .and_then(|view| view.retry_at())
                 .map(|at| at.saturating_duration_since(now)),
-            is_fault_local: self.fleet.suspects_local_fault(),
+            is_fault_local: self.fleet().suspects_local_fault(),
         }
     }
 
@@ -50,8 +50,9 @@ impl Inspect for TargetResilience {
     }
 
     fn kept(&self, endpoint: usize) -> Option<(Body, Duration)> {
-        let (now, state) = (Instant::now(), self.lock());
-        let (body, age) = state.endpoints.get(endpoint)?.slot.peek(now)?;
+        let (now, state) = (Instant::now(), self.lock_same()?);
+        let kept = &state.endpoints.get(endpoint)?.slot;
+        let (body, age) = kept.peek(&self.settings.cache, now)?;
         Some((body.clone(), age))
     }
 
@@ -64,13 +65,13 @@ impl Inspect for TargetResilience {
         if !self.is_pool() {
             return told(state.circuits.at(0));
         }
-        let instances = self.instances.iter().zip(state.circuits.iter());
+        let instances = self.keys.instances.iter().zip(state.circuits.iter());
         let instances = instances.map(|(name, circuit)| (name.to_string(), told(circuit)));
         json!({ "instances": instances.collect::<Map<_, _>>() })
     }
 
     fn is_at(&self, address: &str) -> bool {
-        self.instances.iter().any(|name| **name == *address)
+        self.keys.instances.iter().any(|name| **name == *address)
     }
 
     fn endpoint(&self, index: usize) -> Value {
@@ -80,16 +81,19 @@ impl Inspect for TargetResilience {
         };
         let told = |instance: usize| {
             let view = state.circuits.at(instance).view(now, index);
+            let timeout = endpoint.timeouts.at(instance);
+            let timeout = timeout.limit(&self.settings.timeout, 0);
             json!({
                 "breaker": view.endpoint.map(|endpoint| breaker(&endpoint, now)),
-                "effective_timeout_seconds": endpoint.timeouts.at(instance).limit(0).as_secs_f64(),
+                "effective_timeout_seconds": timeout.as_secs_f64(),
             })
         };
-        let mut all = match &endpoint.balancer {
-            None => told(0),
-            Some(balancer) => {
-                let gates = state.gates(now, index);
-                let instances = self.instances.iter().enumerate();
+        let mut all = match self.is_pool() {
+            false => told(0),
+            true => {
+                let gates = self.gates(&state, now, index);
+                let balancer = endpoint.loads.balancer(self.settings.balancer());
+                let instances = self.keys.instances.iter().enumerate();
                 let instances = instances.map(|(instance, name)| {
                     let of_balancer = balanced(balancer, gates, instance, now);
                     (name.to_string(), joined(told(instance), of_balancer))
@@ -110,9 +114,7 @@ impl Inspect for TargetResilience {
     }
 
     fn shed(&self) -> u64 {
-        let mut state = self.lock();
-        let slots = state.endpoints.iter_mut().map(|of| &mut of.slot);
-        slots.map(|slot| u64::from(slot.clear())).sum()
+        self.forget_answers()
     }
 
     fn decisions(&self) -> Value {
@@ -122,7 +124,7 @@ impl Inspect for TargetResilience {
 }
 
 /// What the balancer knows of one instance.
-fn balanced(balancer: &Balancer, gates: Gates, instance: usize, now: Instant) -> Value {
+fn balanced(balancer: Balancer<'_>, gates: Gates, instance: usize, now: Instant) -> Value {
     let counts = balancer.counts(instance);
     json!({
         "ejected": balancer.ejected(now, gates).has(instance),

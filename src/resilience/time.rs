@@ -2,10 +2,30 @@
 
 use std::time::Duration;
 
+use fastrand::Rng;
 use tokio::time::Instant;
 
+/// What a decision depends on beside state and settings: the time, and chance.
+#[derive(Debug)]
+pub struct DecisionInputs<'r> {
+    /// The time.
+    pub now: Instant,
+    /// The source of random numbers.
+    pub rng: &'r mut Rng,
+}
+
+impl DecisionInputs<'_> {
+    /// The same for one of several decisions.
+    pub(super) fn reborrow(&mut self) -> DecisionInputs<'_> {
+        DecisionInputs {
+            now: self.now,
+            rng: self.rng,
+        }
+    }
+}
+
 /// `duration` times a random factor between `1 - jitter` and `1 + jitter`; `jitter` from 0 to 1.
-pub(super) fn jittered(duration: Duration, jitter: f64, rng: &mut fastrand::Rng) -> Duration {
+pub(super) fn jittered(duration: Duration, jitter: f64, rng: &mut Rng) -> Duration {
     times(
         duration,
         1.0 + jitter.clamp(0.0, 1.0) * (2.0 * rng.f64() - 1.0),

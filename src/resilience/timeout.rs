@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::config::TimeoutConfig;
+
 /// The number of answers that count.
 const WINDOW: usize = 256;
 
@@ -11,13 +13,11 @@ const MIN_SAMPLES: usize = 20;
 /// The shortest estimate: below this, the scheduler and the network decide, not the node.
 pub(super) const FLOOR: Duration = Duration::from_millis(500);
 
-/// The estimate for one endpoint: `max(2·p99, SRTT + 4·RTTVAR, 500 ms)`, at most `max`, doubled
+/// What is known of the response times of one endpoint. The estimate is `max(2·p99, SRTT + 4·RTTVAR, 500 ms)`, at most `max`, doubled
 /// with each retry within a poll. The doubling finds a node that has become slower: all of its
 /// answers would take longer than the estimate, and none would ever be seen.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Timeout {
-    max: Duration,
-    adaptive: bool,
     /// Whether the process was down, or silent for a whole poll, and has not answered since.
     cold: bool,
     /// The latest samples, in a ring: a receiver has many of these windows.
@@ -34,38 +34,11 @@ pub struct Timeout {
 struct Sample(u16);
 
 impl Timeout {
-    /// An estimate without samples. If it is not `adaptive`, it is always `max`.
-    pub fn new(max: Duration, adaptive: bool) -> Self {
-        Self {
-            max,
-            adaptive,
-            cold: false,
-            window: Vec::new(),
-            next: 0,
-            smoothed: None,
-        }
-    }
-
-    /// Takes what `old` has learned, within its own limits.
-    pub fn take_over(&mut self, old: Self) {
-        let Self { max, adaptive, .. } = *self;
-        *self = Self {
-            max,
-            adaptive,
-            ..old
-        };
-    }
-
     /// The limit of an attempt after this number of retries in the same poll.
-    pub fn limit(&self, retries: u32) -> Duration {
-        self.estimate()
+    pub fn limit(&self, config: &TimeoutConfig, retries: u32) -> Duration {
+        self.estimate(config)
             .saturating_mul(2_u32.saturating_pow(retries))
-            .min(self.max)
-    }
-
-    /// The limit of a trial request: a node that has just started is slower than usual.
-    pub fn probe_limit(&self) -> Duration {
-        self.max
+            .min(config.max.get())
     }
 
     /// The node is down, or a whole poll was too short for an answer. The next answer comes from a
@@ -79,8 +52,6 @@ impl Timeout {
     /// a retry, is not needed: other than TCP's segments, each answer belongs to one request, and
     /// after a shift only the retries see the new latency.
     pub fn sample(&mut self, took: Duration) {
-        // Longer times say no more than this, and the sums below cannot overflow.
-        let took = took.min(self.max);
         self.cold = false;
         self.keep(took.into());
         self.smoothed = Some(match self.smoothed {
@@ -110,9 +81,10 @@ impl Timeout {
             .collect()
     }
 
-    fn estimate(&self) -> Duration {
-        if !self.adaptive || self.cold || self.window.len() < MIN_SAMPLES {
-            return self.max;
+    fn estimate(&self, config: &TimeoutConfig) -> Duration {
+        let max = config.max.get();
+        if !config.adaptive || self.cold || self.window.len() < MIN_SAMPLES {
+            return max;
         }
         let (time, deviation) = self.smoothed.unwrap_or_default();
         let least = FLOOR.max(time.saturating_add(deviation.saturating_mul(4)));
@@ -120,11 +92,11 @@ impl Timeout {
         // would take longer than all else that is decided about a request.
         let slowest = self.window.iter().max().copied().map(Duration::from);
         if slowest.unwrap_or_default().saturating_mul(2) <= least {
-            return least.min(self.max);
+            return least.min(max);
         }
         least
             .max(self.quantile(0.99).unwrap_or_default().saturating_mul(2))
-            .min(self.max)
+            .min(max)
     }
 
     /// Replaces the oldest sample.
@@ -197,7 +169,7 @@ mod tests {
     }
     #[test]
     fn the_latest_samples_come_in_the_order_of_time() {
-        let mut timeout = Timeout::new(Duration::from_secs(1), true);
+        let mut timeout = Timeout::default();
         assert!(timeout.latest(3).is_empty());
         for (samples, expected) in [(2_u64, vec![0, 1]), (1000, vec![997, 998, 999])] {
             timeout.window.clear();

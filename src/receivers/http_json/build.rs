@@ -20,7 +20,7 @@ use crate::{
     discovery::{self, Discovery},
     pipeline::Allowance,
     receivers::contract::ReceiverContext,
-    resilience::{self, outcome::Statuses, target_resilience::ReceiverResilience},
+    resilience::{self, outcome::Statuses, receiver_resilience::ReceiverResilience},
     settings::Duration,
 };
 
@@ -235,8 +235,8 @@ impl Config {
     }
 
     /// The settings of the resilience layer.
-    fn resilience(&self) -> resilience::target_resilience::ResilienceSettings {
-        resilience::target_resilience::ResilienceSettings {
+    fn resilience(&self) -> resilience::receiver_resilience::ResilienceSettings {
+        resilience::receiver_resilience::ResilienceSettings {
             interval: self.collection_interval.get(),
             deadline: resilience::config::deadline(self.deadline, self.collection_interval),
             statuses: Statuses::new(&self.retry, &self.circuit_breaker),

@@ -123,7 +123,7 @@ impl HttpJsonReceiver {
                 config: Arc::clone(config),
                 timing: self.timing,
             };
-            DefinitionSelector::new(spec, None)
+            DefinitionSelector::new(spec)
         });
         let mut selectors = selectors.collect::<Result<Vec<_>, _>>()?;
         let progress = &self.spec.context.polled_once;

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     definition::Definition,
     receivers::contract::ReceiverContext,
-    resilience::target_resilience::{ReceiverResilience, ResilienceSettings},
+    resilience::receiver_resilience::{ReceiverResilience, ResilienceSettings},
     settings::TargetUrl,
     telemetry::{chain, target_metrics::MetricsLevel},
 };

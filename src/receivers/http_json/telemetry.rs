@@ -17,7 +17,7 @@ use crate::{
     definition::{EndpointLabels, Method},
     discovery::ShownShard,
     pipeline::{EndpointPoll, ErrorType, PollOutcome},
-    resilience::target_resilience::ReceiverResilience,
+    resilience::receiver_resilience::ReceiverResilience,
     telemetry::{Meter, names},
 };
 

@@ -12,7 +12,9 @@ use crate::{
         outcome::ResultClass,
         recorder::{DecisionEvent, DecisionScope},
         retry::{RetryStop, least},
-        target_resilience::{HostState, TargetResilience},
+        target_resilience::TargetResilience,
+        target_state::HostState,
+        time::DecisionInputs,
     },
 };
 
@@ -41,7 +43,7 @@ impl TargetResilience {
     ) -> Result<AttemptPermit<'_>, PollFailure> {
         let mut waited_for = None;
         loop {
-            let mut verdict = std::pin::pin!(self.verdict.notified());
+            let mut verdict = std::pin::pin!(self.state.verdict.notified());
             // After this line no result is missed.
             verdict.as_mut().enable();
             let refusal = match (self.try_admit(endpoint, None), waited_for) {
@@ -72,7 +74,7 @@ impl TargetResilience {
         only: Option<usize>,
     ) -> Result<AttemptPermit<'_>, AdmissionRefusal> {
         let now = Instant::now();
-        let (admitted, suspect) = self.fleet.ask_guard(now, self.member.position);
+        let (admitted, suspect) = self.fleet().ask_guard(now, self.state.slot.position);
         if !admitted {
             return Err(AdmissionRefusal::Guard);
         }
@@ -96,7 +98,8 @@ impl TargetResilience {
         endpoint: usize,
         instance: usize,
     ) -> Result<AttemptPermit<'_>, CircuitRefusal> {
-        let permit = state.circuits.at_mut(instance).try_acquire(now, endpoint)?;
+        let circuit = state.circuits.at_mut(instance);
+        let permit = circuit.try_acquire(&self.circuit, now, endpoint)?;
         Ok(AttemptPermit {
             host: self,
             instance,
@@ -206,7 +209,7 @@ impl AttemptPermit<'_> {
             let mut state = self.host.lock();
             state.circuits.at_mut(self.instance).give_back(permit);
             drop(state);
-            self.host.verdict.notify_waiters();
+            self.host.state.verdict.notify_waiters();
         }
     }
 }
@@ -221,7 +224,11 @@ impl Drop for AttemptPermit<'_> {
         let state = &mut *state;
         // The poll was shut down or dropped: no evidence, and others need not wait for it.
         let circuit = state.circuits.at_mut(self.instance);
-        let _no_change = circuit.complete(Instant::now(), permit, &verdict, &mut state.rng);
-        self.host.verdict.notify_waiters();
+        let inputs = DecisionInputs {
+            now: Instant::now(),
+            rng: &mut state.rng,
+        };
+        let _no_change = circuit.complete(&self.host.circuit, permit, &verdict, inputs);
+        self.host.state.verdict.notify_waiters();
     }
 }

@@ -16,7 +16,8 @@ use crate::{
         caution::{Change, Heard, Next, Steps},
         outcome::ResultClass,
         recorder::{DecisionEvent, DecisionScope},
-        target_resilience::{HostState, TargetResilience},
+        target_resilience::TargetResilience,
+        target_state::HostState,
     },
 };
 
@@ -83,15 +84,8 @@ impl TargetResilience {
 
     /// The deadline for an endpoint that is polled alone, in a poll until `deadline`. One attempt
     /// always fits, or an endpoint after a slow one would never be polled.
-    pub fn deadline_alone(&self, endpoint: usize, deadline: Instant) -> Instant {
-        deadline.max(Instant::now() + self.patience(endpoint))
-    }
-
-    fn patience(&self, endpoint: usize) -> Duration {
-        let state = self.lock();
-        let timeouts = state.endpoints.get(endpoint).map(|e| e.timeouts.at(0));
-        let patience = timeouts.map(|timeout| timeout.probe_limit());
-        patience.unwrap_or(self.settings.deadline)
+    pub fn deadline_alone(&self, deadline: Instant) -> Instant {
+        deadline.max(Instant::now() + self.settings.timeout.max.get())
     }
 
     /// Records the results of endpoints that were polled together. Returns whether others may be
@@ -122,7 +116,7 @@ impl TargetResilience {
             .map_or(0, |e| e.asked_at);
         let held = self.try_admit(witness, Some(instance)).ok()?;
         let manner = Manner {
-            deadline: Instant::now() + self.patience(witness),
+            deadline: Instant::now() + self.settings.timeout.max.get(),
             alone: true,
         };
         let progress = PollProgress::new(witness, manner);

@@ -10,7 +10,8 @@ use crate::resilience::{
     outcome::Verdict,
     recorder::DecisionEvent,
     retry::least,
-    target_resilience::{HostState, TargetResilience},
+    target_resilience::TargetResilience,
+    target_state::HostState,
 };
 
 impl TargetResilience {
@@ -20,7 +21,7 @@ impl TargetResilience {
         if !self.is_pool() {
             return 0;
         }
-        match state.choice(now, endpoint, Instances::default()) {
+        match self.choice(state, now, endpoint, Instances::default()) {
             Some(choice) => {
                 self.note_choice(state, endpoint, &choice);
                 choice.instance
@@ -43,8 +44,7 @@ impl TargetResilience {
         let poll = &ended.poll;
         poll.remaining(now) >= least(None, settings.deadline)
             && self
-                .lock()
-                .gates(now, poll.endpoint)
+                .gates(&self.lock(), now, poll.endpoint)
                 .lead_elsewhere(poll.tried)
     }
 
@@ -57,8 +57,8 @@ impl TargetResilience {
         ended: &EndedAttempt,
     ) -> Option<AttemptPermit<'_>> {
         let endpoint = ended.poll.endpoint;
-        let choice = state.choice(now, endpoint, ended.poll.tried)?;
-        if !self.fleet.take_retry(now) {
+        let choice = self.choice(state, now, endpoint, ended.poll.tried)?;
+        if !self.fleet().take_retry(now) {
             return None;
         }
         self.note_choice(state, endpoint, &choice);
@@ -77,33 +77,35 @@ impl TargetResilience {
         };
         self.record(state, self.place(endpoint, choice.instance), event);
     }
-}
 
-impl HostState {
     /// What the breakers of each instance say about an attempt at an endpoint.
-    pub(in crate::resilience) fn gates(&self, now: Instant, endpoint: usize) -> Gates {
-        let circuits = self.circuits.iter();
+    pub(in crate::resilience) fn gates(
+        &self,
+        state: &HostState,
+        now: Instant,
+        endpoint: usize,
+    ) -> Gates {
+        let circuits = state.circuits.iter();
         circuits
-            .map(|circuit| circuit.gate(now, endpoint))
+            .map(|circuit| circuit.gate(&self.circuit, now, endpoint))
             .collect()
     }
 
-    /// Whether any instance has closed breakers for an endpoint.
-    pub(super) fn is_any_free(&self, now: Instant, endpoint: usize) -> bool {
-        self.gates(now, endpoint).any_is_free()
-    }
-
-    pub(super) fn choice(
-        &mut self,
+    fn choice(
+        &self,
+        state: &mut HostState,
         now: Instant,
         endpoint: usize,
         tried: Instances,
     ) -> Option<InstanceSelection> {
-        let gates = self.gates(now, endpoint);
-        let balancer = self.endpoints.get(endpoint)?.balancer.as_ref()?;
-        balancer.choose(now, gates, tried, &mut self.rng)
+        let gates = self.gates(state, now, endpoint);
+        let loads = &state.endpoints.get(endpoint)?.loads;
+        let balancer = loads.balancer(self.settings.balancer());
+        balancer.choose(now, gates, tried, &mut state.rng)
     }
+}
 
+impl HostState {
     fn first_to_open(&self, now: Instant, endpoint: usize) -> usize {
         let views = self.circuits.iter().map(|c| c.view(now, endpoint));
         // An instance that waits for a trial request has no time and comes first: it is worth

@@ -14,10 +14,7 @@ mod on_demand;
 mod outcome_handling;
 mod sent_attempt;
 
-use std::{
-    sync::{MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
@@ -32,7 +29,7 @@ use super::{
     instances::Instances,
     outcome::ResultClass,
     recorder::{DecisionEvent, DecisionScope},
-    target_resilience::{HostState, TargetResilience},
+    target_resilience::TargetResilience,
 };
 use crate::pipeline::{Body, PollFailure, PollOutcome};
 
@@ -266,7 +263,7 @@ impl TargetResilience {
     /// The request that a permit allows.
     fn order(&self, poll: &PollProgress, held: &AttemptPermit<'_>) -> AttemptRequest {
         let (now, instance) = (Instant::now(), held.instance);
-        self.fleet.note_attempt(now);
+        self.fleet().note_attempt(now);
         let state = self.lock();
         let remaining = poll.remaining(now);
         let is_doubtful = state.circuits.at(instance).is_silent();
@@ -283,10 +280,11 @@ impl TargetResilience {
         let timeout = endpoint.timeouts.at(instance);
         // If another instance is healthy, its data need not wait long for the trial request of this
         // one.
-        let patient = poll.alone || (held.is_probe() && !state.is_any_free(now, poll.endpoint));
-        let limit = match patient {
-            true => timeout.probe_limit(),
-            false => timeout.limit(poll.waits),
+        let is_any_free = || self.gates(&state, now, poll.endpoint).any_is_free();
+        // A node that has just started is slower than usual.
+        let limit = match poll.alone || (held.is_probe() && !is_any_free()) {
+            true => self.settings.timeout.max.get(),
+            false => timeout.limit(&self.settings.timeout, poll.waits),
         };
         let has_given = endpoint.kept_from == Some(instance);
         let conditional = |origin: &&CacheHeaders| has_given && origin.is_conditional();
@@ -306,7 +304,9 @@ impl TargetResilience {
         let now = Instant::now();
         let mut state = self.lock();
         let kept = state.endpoints.get_mut(endpoint)?;
-        let Fallback::Stale { age, .. } = kept.slot.fallback(now, Reader::Poll) else {
+        let Fallback::Stale { age, .. } =
+            kept.slot.fallback(&self.settings.cache, now, Reader::Poll)
+        else {
             return None;
         };
         self.record(
@@ -328,22 +328,17 @@ impl TargetResilience {
         let Some(endpoint) = state.endpoints.get_mut(endpoint) else {
             return;
         };
-        match (cause.left, &mut endpoint.balancer) {
-            (Some(left), Some(balancer)) => {
-                self.fleet.counts.failed_over();
-                balancer.failed_over(left);
+        match cause.left {
+            Some(left) => {
+                self.fleet().counts.failed_over();
+                endpoint.loads.failed_over(left);
             }
-            (_, _) => {
-                self.fleet.counts.retried();
+            None => {
+                self.fleet().counts.retried();
                 let error_type = cause.failure.error_type;
                 *endpoint.retries.entry(error_type).or_default() += 1;
             }
         }
-    }
-
-    pub(super) fn lock(&self) -> MutexGuard<'_, HostState> {
-        // The state is consistent after each call of the core, so a panic elsewhere does no damage.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -35,16 +35,14 @@ impl TargetResilience {
         let before = self.want(endpoint);
         let deadline = Instant::now() + self.settings.deadline;
         loop {
-            let mut ended = std::pin::pin!(self.poll_ended.notified());
+            let mut ended = std::pin::pin!(self.state.poll_ended.notified());
             ended.as_mut().enable();
-            let (shared, is_polled) = self.shared(endpoint, before);
-            match shared {
-                Some(SharedResult::Failed(failure)) => return self.serve_cached(endpoint, failure),
-                Some(shared) => return self.follow(endpoint, &shared),
-                None if !is_polled => {
-                    return self.serve_cached(endpoint, unsent("the target is not polled"));
+            match self.shared(endpoint, before) {
+                Ok(Some(SharedResult::Failed(failure))) | Err(failure) => {
+                    return self.serve_cached(endpoint, failure);
                 }
-                None => {}
+                Ok(Some(shared)) => return self.follow(endpoint, &shared),
+                Ok(None) => {}
             }
             if timeout_at(deadline, ended).await.is_err() {
                 return self.serve_cached(endpoint, unsent("the poll in progress takes too long"));
@@ -52,16 +50,10 @@ impl TargetResilience {
         }
     }
 
-    /// Sets whether a task polls the target, so that readers can wait for a poll.
-    pub fn set_polled(&self, is_polled: bool) {
-        self.lock().is_polled = is_polled;
-        self.poll_ended.notify_waiters();
-    }
-
     /// Waits until a reader needs a poll.
     pub async fn wanted(&self) {
         while !self.wanted_endpoints().contains(&true) {
-            self.wanted.notified().await;
+            self.state.wanted.notified().await;
         }
     }
 
@@ -84,20 +76,28 @@ impl TargetResilience {
     }
 
     fn want(&self, endpoint: usize) -> u64 {
-        let mut state = self.lock();
-        let flight = state.endpoints.get_mut(endpoint).map(|e| &mut e.flight);
-        let (before, is_news) = flight.map(|flight| flight.want()).unwrap_or_default();
+        let mut state = self.lock_same();
+        let endpoint = state
+            .as_mut()
+            .and_then(|state| state.endpoints.get_mut(endpoint));
+        let wanted = endpoint.map(|endpoint| endpoint.flight.want());
+        let (before, is_news) = wanted.unwrap_or_default();
         if is_news {
-            self.wanted.notify_one();
+            self.state.wanted.notify_one();
         }
         before
     }
 
-    fn shared(&self, endpoint: usize, before: u64) -> (Option<SharedResult>, bool) {
-        let state = self.lock();
+    /// The result of a poll that ended after the one with this number, if there is one yet.
+    fn shared(&self, endpoint: usize, before: u64) -> Result<Option<SharedResult>, PollFailure> {
+        let no_poll = || unsent("the target is not polled");
+        let state = self.lock_same().ok_or_else(no_poll)?;
         let flight = state.endpoints.get(endpoint).map(|e| &e.flight);
         let shared = flight.and_then(|flight| flight.finished_after(before));
-        (shared.cloned(), state.is_polled)
+        match shared {
+            None if state.polling == 0 => Err(no_poll()),
+            shared => Ok(shared.cloned()),
+        }
     }
 
     /// Whether a poll would send nothing.
@@ -107,35 +107,42 @@ impl TargetResilience {
     }
 
     fn hit(&self, endpoint: usize) -> Option<CachedAnswer> {
-        let (now, mut state) = (Instant::now(), self.lock());
+        let (now, mut state) = (Instant::now(), self.lock_same()?);
         let slot = &mut state.endpoints.get_mut(endpoint)?.slot;
-        let body = slot.hit(now, Reader::Api)?.clone();
+        let body = slot.hit(&self.settings.cache, now, Reader::Api)?.clone();
         Some(CachedAnswer::new(CacheStatus::Hit, body, slot.age(now)))
     }
 
     fn follow(&self, endpoint: usize, shared: &SharedResult) -> CachedAnswer {
-        let (now, mut state) = (Instant::now(), self.lock());
+        let (now, mut state) = (Instant::now(), self.lock_same());
         let revalidated = matches!(shared, SharedResult::NotModified);
         let served = match revalidated {
             true => CacheStatus::Revalidated,
             false => CacheStatus::Fresh,
         };
-        let slot = state.endpoints.get_mut(endpoint).map(|e| &mut e.slot);
-        let read = slot.and_then(|slot| {
-            let body = slot.followed(Reader::Api, revalidated)?.clone();
-            Some(CachedAnswer::new(served, body, slot.age(now)))
+        let endpoint = state
+            .as_mut()
+            .and_then(|state| state.endpoints.get_mut(endpoint));
+        let read = endpoint.and_then(|endpoint| {
+            let body = endpoint.slot.followed(Reader::Api, revalidated)?.clone();
+            Some(CachedAnswer::new(served, body, endpoint.slot.age(now)))
         });
         read.unwrap_or_else(|| CachedAnswer::missing(PollFailure::lost()))
     }
 
     /// The cached answer with its age, or none.
     fn serve_cached(&self, endpoint: usize, failure: PollFailure) -> CachedAnswer {
-        let (now, mut state) = (Instant::now(), self.lock());
-        let slot = state.endpoints.get_mut(endpoint).map(|e| &mut e.slot);
-        let kept: Option<(Body, _)> = slot.and_then(|slot| match slot.fallback(now, Reader::Api) {
-            Fallback::Stale { value, age } => Some((value.clone(), age)),
-            Fallback::Expired | Fallback::Empty => None,
-        });
+        let (policy, now, mut state) = (&self.settings.cache, Instant::now(), self.lock_same());
+        let endpoint = state
+            .as_mut()
+            .and_then(|state| state.endpoints.get_mut(endpoint));
+        let kept: Option<(Body, _)> =
+            endpoint.and_then(
+                |endpoint| match endpoint.slot.fallback(policy, now, Reader::Api) {
+                    Fallback::Stale { value, age } => Some((value.clone(), age)),
+                    Fallback::Expired | Fallback::Empty => None,
+                },
+            );
         match kept {
             Some((body, age)) => CachedAnswer {
                 failure: Some(failure),
@@ -162,7 +169,7 @@ impl Drop for InFlightPoll<'_> {
         if let Some(state) = self.host.lock().endpoints.get_mut(self.endpoint) {
             state.flight.finish(self.shared.take());
         }
-        self.host.poll_ended.notify_waiters();
+        self.host.state.poll_ended.notify_waiters();
     }
 }
 

@@ -17,8 +17,9 @@ use crate::{
         recorder::{DecisionEvent, DecisionScope},
         retry::{FailedAttempt, RetryDecision, RetryStop, least, pause},
         state::BreakerState,
-        target_resilience::{HostState, TargetResilience},
-        time::later,
+        target_resilience::TargetResilience,
+        target_state::HostState,
+        time::{DecisionInputs, later},
     },
     runtime::rounded_seconds,
 };
@@ -70,7 +71,7 @@ impl TargetResilience {
             self.tell_guard(now, verdict.host);
         }
         self.charge(&mut held, ended, &judged, result.as_ref().err());
-        self.verdict.notify_waiters();
+        self.state.verdict.notify_waiters();
         match result {
             Ok(answer) => self.keep(ended, answer),
             Err(miss) => self.decide(ended, &judged, miss),
@@ -86,7 +87,7 @@ impl TargetResilience {
         } = finished;
         let judged = self.judge(&held, &ended, &result);
         self.charge(&mut held, &ended, &judged, result.as_ref().err());
-        self.verdict.notify_waiters();
+        self.state.verdict.notify_waiters();
         let asked = result.err().and_then(|miss| miss.retry_after);
         if let Some(asked) = asked {
             let mut state = self.lock();
@@ -122,8 +123,8 @@ impl TargetResilience {
 
     fn tell_guard(&self, now: Instant, outcome: outcome::BreakerOutcome) {
         let (suspect, changed) =
-            self.fleet
-                .tell_guard(now, self.member.position, outcome, &self.name);
+            self.fleet()
+                .tell_guard(now, self.state.slot.position, outcome, &self.name);
         let mut state = self.lock();
         for circuit in state.circuits.iter_mut() {
             circuit.hold(suspect);
@@ -146,7 +147,8 @@ impl TargetResilience {
         let state = self.lock();
         let timeouts = state.endpoints.get(ended.poll.endpoint);
         let usual = timeouts.map(|e| {
-            let usual = e.timeouts.at(ended.instance).limit(0);
+            let usual = e.timeouts.at(ended.instance);
+            let usual = usual.limit(&self.settings.timeout, 0);
             usual.min(self.settings.deadline)
         });
         ResultClass::DeadlineCut {
@@ -175,7 +177,9 @@ impl TargetResilience {
             // The result counts for all endpoints.
             circuit.speak_for_all(ended.poll.endpoint);
         }
-        let changes = circuit.complete(now, permit, verdict, &mut state.rng);
+        let rng = &mut state.rng;
+        let inputs = DecisionInputs { now, rng };
+        let changes = circuit.complete(&self.circuit, permit, verdict, inputs);
         let event = DecisionEvent::Attempt {
             attempt: u16::try_from(ended.poll.attempts.max(1)).unwrap_or(u16::MAX),
             probe: judged.probe,
@@ -195,9 +199,13 @@ impl TargetResilience {
             endpoint.slot.clear();
         }
         endpoint.asked_at = ended.instance;
-        if let Some(balancer) = &mut endpoint.balancer {
+        if self.is_pool() {
+            let policy = self.settings.balancer();
             let took = now.saturating_duration_since(ended.sent);
-            balancer.ended(ended.instance, now, judged.experience(took, miss));
+            let experience = judged.experience(took, miss);
+            endpoint
+                .loads
+                .ended(&policy, ended.instance, now, experience);
         }
     }
 
@@ -256,7 +264,7 @@ impl TargetResilience {
             return NextAction::FailOver(held, miss.failure);
         }
         let decision = self
-            .fleet
+            .fleet()
             .decide(&self.settings.retry, now, &failed, &mut state.rng);
         match decision {
             RetryDecision::Retry { delay } => {
@@ -333,7 +341,7 @@ impl TargetResilience {
         // A poll that needs no retry suppresses none.
         let suppressed = RetryStop::SUPPRESSING.contains(&reason);
         if let Some(endpoint) = state.endpoints.get_mut(endpoint).filter(|_| suppressed) {
-            self.fleet.counts.suppressed(reason);
+            self.fleet().counts.suppressed(reason);
             *endpoint.suppressed.entry(reason).or_default() += 1;
         }
     }

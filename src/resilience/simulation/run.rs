@@ -12,10 +12,12 @@ use super::{
 };
 use crate::resilience::{
     budget::RetryBudget,
-    circuit::{Circuit, CircuitChanges, CircuitPermit, CircuitRefusal},
+    circuit::{Circuit, CircuitChanges, CircuitPermit, CircuitPolicy, CircuitRefusal},
     outcome::{ResultClass, Statuses},
+    positions::Positions,
     retry::{self, FailedAttempt, RetryDecision, least},
     state::BreakerState,
+    time::DecisionInputs,
     timeout::Timeout,
 };
 
@@ -84,6 +86,7 @@ struct Simulation<'a> {
     statuses: Statuses,
     retry: retry::RetryPolicy,
     outage: Outage,
+    policy: CircuitPolicy,
     circuit: Circuit,
     budget: RetryBudget,
     rng: Rng,
@@ -106,7 +109,8 @@ impl<'a> Simulation<'a> {
     ) -> Self {
         let mut rng = Rng::with_seed(seed);
         let (breaker, count) = (&settings.circuit_breaker, settings.endpoints.len());
-        let (host, endpoint) = (breaker.host_policy(), breaker.endpoint_policy());
+        let mut circuit = Circuit::default();
+        circuit.arrange(breaker.scope, &Positions::all_new(count), origin);
         let ticks = ticks(settings, incident);
         let every = (0..count).map(|endpoint| every(settings, endpoint));
         let planned = every.map(|every| ticks.div_ceil(every));
@@ -114,7 +118,8 @@ impl<'a> Simulation<'a> {
             statuses: Statuses::new(&settings.retry, breaker),
             retry: settings.retry.policy(),
             outage: incident.draw(settings, &mut rng),
-            circuit: Circuit::new(breaker.scope, host, endpoint, count, origin),
+            policy: breaker.into(),
+            circuit,
             budget: RetryBudget::new(settings.targets.len(), settings.interval.get(), origin),
             rng,
             origin,
@@ -123,9 +128,7 @@ impl<'a> Simulation<'a> {
             events: (0..count)
                 .map(|endpoint| Reverse((Duration::ZERO, SimulationEvent::Tick(endpoint))))
                 .collect(),
-            endpoints: (0..count)
-                .map(|_| SimulatedEndpoint::new(settings))
-                .collect(),
+            endpoints: (0..count).map(|_| SimulatedEndpoint::new()).collect(),
             waiting: Vec::new(),
             run: Run {
                 planned_polls: planned.fold(0, u32::saturating_add),
@@ -165,7 +168,8 @@ impl<'a> Simulation<'a> {
     }
 
     fn attempt(&mut self, endpoint: usize) {
-        match self.circuit.try_acquire(self.instant(), endpoint) {
+        let now = self.instant();
+        match self.circuit.try_acquire(&self.policy, now, endpoint) {
             Err(CircuitRefusal::ProbeInFlight { .. }) => self.waiting.push(endpoint),
             Err(CircuitRefusal::Open { .. } | CircuitRefusal::Paused { .. }) => {
                 self.over(endpoint, false);
@@ -186,16 +190,17 @@ impl<'a> Simulation<'a> {
             self.circuit.give_back(permit);
             return self.over(endpoint, false);
         }
+        let timeout = &self.settings.timeout;
         let limit = match permit.is_probe() {
-            true => polled.timeout.probe_limit(),
-            false => polled.timeout.limit(polled.attempts),
+            true => timeout.max.get(),
+            false => polled.timeout.limit(timeout, polled.attempts),
         };
         let answer = self.outage.answer(self.now, endpoint, &mut self.rng);
         let (class, took) = match answer.took {
             Some(took) if took <= limit.min(remaining) => (answer.class, took),
             _ if limit <= remaining => (ResultClass::Timeout, limit),
             _ => {
-                let overdue = remaining >= polled.timeout.limit(0);
+                let overdue = remaining >= polled.timeout.limit(timeout, 0);
                 (ResultClass::DeadlineCut { overdue }, remaining)
             }
         };
@@ -230,7 +235,11 @@ impl<'a> Simulation<'a> {
             polled.timeout.back_off();
         }
         let (verdict, probe) = (self.statuses.classify(class), permit.is_probe());
-        let changes = self.circuit.complete(now, permit, &verdict, &mut self.rng);
+        let rng = &mut self.rng;
+        let inputs = DecisionInputs { now, rng };
+        let changes = self
+            .circuit
+            .complete(&self.policy, permit, &verdict, inputs);
         self.run.detect(changes, self.now, self.outage.from);
         if class == ResultClass::Success {
             polled.timeout.sample(took);
@@ -315,8 +324,8 @@ impl Run {
 }
 
 impl SimulatedEndpoint {
-    fn new(settings: &SimulationSettings) -> Self {
-        let mut timeout = Timeout::new(settings.timeout.max.get(), settings.timeout.adaptive);
+    fn new() -> Self {
+        let mut timeout = Timeout::default();
         for _ in 0..KNOWN_ANSWERS {
             timeout.sample(USUAL);
         }

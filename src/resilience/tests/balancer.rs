@@ -9,13 +9,19 @@ use tokio::time::Instant;
 use super::{OPEN, secs};
 use crate::resilience::{
     balancer::{
-        AttemptResult, Balancer, Gates, InstanceCounts, InstanceSelection, SelectionReason,
+        AttemptResult, Balancer, BalancerPolicy, Gates, InstanceCounts, InstanceLoads,
+        InstanceSelection, SelectionReason,
     },
     circuit::Admission,
     instances::Instances,
+    positions::Positions,
 };
 
 const INTERVAL: Duration = Duration::from_secs(15);
+const POLICY: BalancerPolicy = BalancerPolicy {
+    interval: INTERVAL,
+    ejected_for: OPEN,
+};
 const POLLS: u32 = 2_000;
 const FAILED: AttemptResult = AttemptResult::Failed { retry_after: None };
 
@@ -25,7 +31,7 @@ fn answered(millis: u64) -> AttemptResult {
 
 /// A balancer with a manual clock. No breaker is open.
 struct Bench {
-    balancer: Balancer,
+    loads: InstanceLoads,
     gates: Vec<Admission>,
     now: Instant,
     rng: Rng,
@@ -33,12 +39,18 @@ struct Bench {
 
 impl Bench {
     fn new(instances: usize) -> Self {
+        let mut loads = InstanceLoads::default();
+        loads.arrange(&Positions::all_new(instances));
         Self {
-            balancer: Balancer::new(instances, INTERVAL, OPEN),
+            loads,
             gates: vec![Admission::Free; instances],
             now: Instant::now(),
             rng: Rng::with_seed(7),
         }
+    }
+
+    fn balancer(&self) -> Balancer<'_> {
+        self.loads.balancer(POLICY)
     }
 
     fn gates(&self) -> Gates {
@@ -47,23 +59,24 @@ impl Bench {
 
     fn choose(&mut self, tried: &[usize]) -> Option<InstanceSelection> {
         let tried = tried.iter().copied().collect();
-        self.balancer
-            .choose(self.now, self.gates(), tried, &mut self.rng)
+        let gates = self.gates();
+        let balancer = self.loads.balancer(POLICY);
+        balancer.choose(self.now, gates, tried, &mut self.rng)
     }
 
     fn ended(&mut self, instance: usize, experience: AttemptResult) {
-        self.balancer.ended(instance, self.now, experience);
+        self.loads.ended(&POLICY, instance, self.now, experience);
     }
 
     fn ejected(&self) -> Vec<usize> {
-        let ejected = self.balancer.ejected(self.now, self.gates());
+        let ejected = self.balancer().ejected(self.now, self.gates());
         (0..self.gates.len())
             .filter(|at| ejected.has(*at))
             .collect()
     }
 
     fn is_panic(&self) -> bool {
-        self.balancer.is_panic(self.now, self.gates())
+        self.balancer().is_panic(self.now, self.gates())
     }
 }
 
@@ -129,7 +142,7 @@ fn a_failed_instance_is_ejected_for_the_open_duration_and_then_tried_first() {
         failed: 1,
         failovers: 0,
     };
-    assert_eq!(bench.balancer.counts(1), counts);
+    assert_eq!(bench.balancer().counts(1), counts);
 }
 
 #[test]
@@ -143,7 +156,7 @@ fn an_instance_that_refuses_fast_does_not_attract_requests() {
     let mut bench = Bench::new(2);
     bench.ended(0, FAILED);
     bench.ended(1, answered(80));
-    assert!(bench.balancer.expected(0, bench.now) >= secs(5));
+    assert!(bench.balancer().expected(0, bench.now) >= secs(5));
     assert_eq!(bench.choose(&[]).unwrap().because, SelectionReason::Only);
 }
 
@@ -254,17 +267,13 @@ proptest! {
             }
         }
         let tried: Vec<_> = (0..count).filter(|at| tried >> at & 1 == 1).collect();
-        let may = |at: &usize| bench.gates[*at] != Admission::Shut && !tried.contains(at);
+        let gates = bench.gates.clone();
+        let may = |at: &usize| gates[*at] != Admission::Shut && !tried.contains(at);
         let any_left = (0..count).any(|at| may(&at));
         let ejected = bench.ejected();
-        let shut = (0..count).filter(|at| bench.gates[*at] != Admission::Free).count();
+        let shut = (0..count).filter(|at| gates[*at] != Admission::Free).count();
         prop_assert!(ejected.len() == shut || ejected.len() * 2 <= count, "{:?}", ejected);
-        let choice = bench.balancer.choose(
-            bench.now,
-            bench.gates(),
-            tried.iter().copied().collect(),
-            &mut bench.rng,
-        );
+        let choice = bench.choose(&tried);
         prop_assert_eq!(choice.is_some(), any_left, "a permitted instance is chosen");
         if let Some(choice) = choice {
             prop_assert!(may(&choice.instance));

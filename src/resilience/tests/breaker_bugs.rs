@@ -5,15 +5,21 @@ use std::time::Duration;
 use super::{Bench, OPEN, policy, secs};
 use crate::resilience::{
     breaker::{BreakerPolicy, BreakerRefusal, FailureCounting},
-    circuit::{BreakerLevel, BreakerScope, Circuit, CircuitRefusal},
+    circuit::{
+        BreakerLevel, BreakerScope, Circuit, CircuitChanges, CircuitPermit, CircuitPolicy,
+        CircuitRefusal,
+    },
     outcome::{BreakerOutcome, ResultClass, Statuses, Verdict},
+    positions::Positions,
     state::{BreakerState, TransitionReason},
+    time::DecisionInputs,
 };
 use fastrand::Rng;
 use tokio::time::Instant;
 
 /// A host with two endpoints and a manual clock.
 struct Host {
+    policy: CircuitPolicy,
     circuit: Circuit,
     now: Instant,
     rng: Rng,
@@ -21,25 +27,42 @@ struct Host {
 
 impl Host {
     fn new(scope: BreakerScope) -> Self {
-        let waves = BreakerPolicy {
-            counting: FailureCounting::Waves,
-            ..policy()
+        let policy = CircuitPolicy {
+            scope,
+            host: BreakerPolicy {
+                counting: FailureCounting::Waves,
+                ..policy()
+            },
+            endpoint: policy(),
         };
-        let now = Instant::now();
+        let (now, mut circuit) = (Instant::now(), Circuit::default());
+        circuit.arrange(scope, &Positions::all_new(2), now);
         Self {
-            circuit: Circuit::new(scope, waves, policy(), 2, now),
+            policy,
+            circuit,
             now,
             rng: Rng::with_seed(7),
         }
     }
 
     fn attempt(&mut self, endpoint: usize, class: ResultClass) -> Result<(), CircuitRefusal> {
-        let permit = self.circuit.try_acquire(self.now, endpoint)?;
+        let permit = self.try_acquire(endpoint)?;
         self.now += secs(1);
         let verdict = Statuses::default().classify(class);
-        self.circuit
-            .complete(self.now, permit, &verdict, &mut self.rng);
+        self.complete(permit, &verdict);
         Ok(())
+    }
+
+    fn try_acquire(&mut self, endpoint: usize) -> Result<CircuitPermit, CircuitRefusal> {
+        self.circuit.try_acquire(&self.policy, self.now, endpoint)
+    }
+
+    fn complete(&mut self, permit: CircuitPermit, verdict: &Verdict) -> CircuitChanges {
+        let inputs = DecisionInputs {
+            now: self.now,
+            rng: &mut self.rng,
+        };
+        self.circuit.complete(&self.policy, permit, verdict, inputs)
     }
 
     fn states(
@@ -62,9 +85,9 @@ fn half_open() -> Bench {
 #[test]
 fn a_half_open_breaker_admits_one_trial_request_and_not_a_hundred() {
     let mut bench = half_open();
-    let admitted = (0..100).filter(|_| bench.breaker.try_acquire(bench.now).is_ok());
+    let admitted = (0..100).filter(|_| bench.try_acquire().is_ok());
     assert_eq!(admitted.count(), 1);
-    let refusal = bench.breaker.try_acquire(bench.now);
+    let refusal = bench.try_acquire();
     assert_eq!(refusal, Err(BreakerRefusal::ProbeInFlight));
 }
 
@@ -87,17 +110,17 @@ fn the_fifth_failure_opens_the_breaker_and_one_failed_trial_opens_it_again() {
     );
     // Once per open time, which counts from when the trial request was sent, a second ago.
     let retry_at = bench.now + OPEN - secs(1);
-    let refusal = bench.breaker.try_acquire(bench.now);
+    let refusal = bench.try_acquire();
     assert_eq!(refusal, Err(BreakerRefusal::Open { retry_at }));
 }
 
 #[test]
 fn a_late_result_of_an_earlier_state_changes_nothing_and_is_counted() {
     let mut bench = Bench::new(policy());
-    let late = bench.breaker.try_acquire(bench.now).unwrap();
+    let late = bench.try_acquire().unwrap();
     bench.trip();
     bench.wait(OPEN);
-    let probe = bench.breaker.try_acquire(bench.now).unwrap();
+    let probe = bench.try_acquire().unwrap();
     assert_eq!(
         bench.complete(late, BreakerOutcome::Ok),
         None,
@@ -120,7 +143,7 @@ fn a_cancelled_trial_gives_its_slot_back_and_neither_opens_nor_closes() {
         let counters = bench.breaker.view(bench.now).counters;
         assert_eq!(counters.cancelled_probes, round);
     }
-    let unused = bench.breaker.try_acquire(bench.now).unwrap();
+    let unused = bench.try_acquire().unwrap();
     bench.breaker.give_back(unused);
     let counters = bench.breaker.view(bench.now).counters;
     assert_eq!(
@@ -232,9 +255,7 @@ fn requests_that_fail_together_count_as_one_failure() {
         ..policy()
     });
     for wave in 1..=5 {
-        let permits: Vec<_> = (0..6)
-            .map(|_| bench.breaker.try_acquire(bench.now).unwrap())
-            .collect();
+        let permits: Vec<_> = (0..6).map(|_| bench.try_acquire().unwrap()).collect();
         for permit in permits {
             let changed = bench.complete(permit, BreakerOutcome::Fail);
             assert!(changed.is_none() || wave == 5);
@@ -249,13 +270,13 @@ fn requests_that_fail_together_count_as_one_failure() {
 #[test]
 fn late_failures_and_refusals_do_not_keep_the_breaker_open_for_longer() {
     let mut bench = Bench::new(policy());
-    let late = bench.breaker.try_acquire(bench.now).unwrap();
+    let late = bench.try_acquire().unwrap();
     bench.trip();
     let retry_at = Some(bench.now + OPEN);
     bench.wait(secs(10));
     assert_eq!(bench.complete(late, BreakerOutcome::Fail), None);
     for _ in 0..9 {
-        assert!(bench.breaker.try_acquire(bench.now).is_err());
+        assert!(bench.try_acquire().is_err());
     }
     let view = bench.breaker.view(bench.now);
     assert_eq!((view.retry_at, view.consecutive_failures), (retry_at, 5));
@@ -333,6 +354,7 @@ fn consecutive_openings_become_longer_and_health_shortens_them() {
     assert_eq!(openings[7], 300.0);
     for (healthy, expected) in [(0, 300.0), (3 * 30, 101.25), (3600, 30.0)] {
         let mut bench = Bench {
+            policy: bench.policy,
             breaker: bench.breaker.clone(),
             rng: bench.rng.clone(),
             ..bench
@@ -402,12 +424,10 @@ fn too_many_requests_fails_a_trial_request_but_not_the_host() {
         host.attempt(0, ResultClass::Status(503)).unwrap();
     }
     host.now += OPEN;
-    let probe = host.circuit.try_acquire(host.now, 0).unwrap();
+    let probe = host.try_acquire(0).unwrap();
     assert!(probe.is_probe());
     let verdict = Statuses::default().classify(ResultClass::Status(429));
-    let changes = host
-        .circuit
-        .complete(host.now, probe, &verdict, &mut host.rng);
+    let changes = host.complete(probe, &verdict);
     assert_eq!(changes.endpoint.unwrap().to, BreakerState::Open);
     assert_eq!(changes.host, None);
     host.now += OPEN;
@@ -426,8 +446,8 @@ fn a_request_gets_both_permits_or_none() {
     }
     // Both are half-open now. The trial request of the endpoint fails because of the endpoint.
     host.now += OPEN;
-    let probe = host.circuit.try_acquire(host.now, 0).unwrap();
-    let waiting = host.circuit.try_acquire(host.now, 1).unwrap_err();
+    let probe = host.try_acquire(0).unwrap();
+    let waiting = host.try_acquire(1).unwrap_err();
     assert_eq!(
         waiting,
         CircuitRefusal::ProbeInFlight {
@@ -438,8 +458,7 @@ fn a_request_gets_both_permits_or_none() {
         host: BreakerOutcome::Neutral,
         ..Statuses::default().classify(ResultClass::Decode)
     };
-    host.circuit
-        .complete(host.now, probe, &verdict, &mut host.rng);
+    host.complete(probe, &verdict);
     assert_eq!(
         host.states(0),
         (
@@ -449,7 +468,7 @@ fn a_request_gets_both_permits_or_none() {
         )
     );
     for _ in 0..3 {
-        let refused = host.circuit.try_acquire(host.now, 0).unwrap_err();
+        let refused = host.try_acquire(0).unwrap_err();
         let retry_at = host.now + OPEN;
         let level = BreakerLevel::Endpoint;
         assert_eq!(refused, CircuitRefusal::Open { level, retry_at });

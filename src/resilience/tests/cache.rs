@@ -13,16 +13,16 @@ const POLICY: CachePolicy = CachePolicy {
     honor_origin: false,
 };
 
-fn stored(policy: CachePolicy, origin: CacheHeaders) -> (CacheSlot<&'static str>, Instant) {
+fn stored(origin: CacheHeaders) -> (CacheSlot<&'static str>, Instant) {
     let sent = Instant::now();
-    let mut slot = CacheSlot::new(policy);
+    let mut slot = CacheSlot::default();
     slot.store(Reader::Poll, sent, origin, "a");
     (slot, sent)
 }
 
 #[test]
 fn an_answer_is_fresh_then_stale_then_expired() {
-    let (slot, sent) = stored(POLICY, CacheHeaders::default());
+    let (slot, sent) = stored(CacheHeaders::default());
     for (age_ms, expected) in [
         (0, Freshness::Fresh),
         (9_999, Freshness::Fresh),
@@ -31,14 +31,14 @@ fn an_answer_is_fresh_then_stale_then_expired() {
         (300_001, Freshness::Expired),
     ] {
         assert_eq!(
-            slot.freshness(sent + Duration::from_millis(age_ms)),
+            slot.freshness(&POLICY, sent + Duration::from_millis(age_ms)),
             expected,
             "{age_ms}"
         );
     }
-    let empty = CacheSlot::<()>::new(POLICY);
+    let empty = CacheSlot::<()>::default();
     assert_eq!(
-        (empty.freshness(sent), empty.age(sent)),
+        (empty.freshness(&POLICY, sent), empty.age(sent)),
         (Freshness::Empty, None)
     );
 }
@@ -46,17 +46,14 @@ fn an_answer_is_fresh_then_stale_then_expired() {
 #[test]
 fn serving_a_stale_answer_does_not_renew_it_and_ends_at_max_stale() {
     let age = secs(100);
-    let (mut slot, sent) = stored(
-        POLICY,
-        CacheHeaders {
-            age,
-            ..CacheHeaders::default()
-        },
-    );
+    let (mut slot, sent) = stored(CacheHeaders {
+        age,
+        ..CacheHeaders::default()
+    });
     for seconds in [0, 50, 200] {
         let value = &"a";
         let age = secs(100 + seconds);
-        let fallback = slot.fallback(sent + secs(seconds), Reader::Poll);
+        let fallback = slot.fallback(&POLICY, sent + secs(seconds), Reader::Poll);
         assert_eq!(
             fallback,
             Fallback::Stale { value, age },
@@ -64,7 +61,7 @@ fn serving_a_stale_answer_does_not_renew_it_and_ends_at_max_stale() {
         );
     }
     assert_eq!(
-        slot.fallback(sent + secs(201), Reader::Poll),
+        slot.fallback(&POLICY, sent + secs(201), Reader::Poll),
         Fallback::Expired
     );
     assert_eq!(
@@ -76,12 +73,12 @@ fn serving_a_stale_answer_does_not_renew_it_and_ends_at_max_stale() {
 
 #[test]
 fn a_failure_does_not_overwrite_the_last_good_answer() {
-    let (mut slot, sent) = stored(POLICY, CacheHeaders::default());
-    slot.fallback(sent + secs(15), Reader::Poll);
-    assert_eq!(slot.hit(sent + secs(5), Reader::Api), Some(&"a"));
+    let (mut slot, sent) = stored(CacheHeaders::default());
+    slot.fallback(&POLICY, sent + secs(15), Reader::Poll);
+    assert_eq!(slot.hit(&POLICY, sent + secs(5), Reader::Api), Some(&"a"));
     slot.clear();
     assert_eq!(
-        slot.fallback(sent + secs(15), Reader::Poll),
+        slot.fallback(&POLICY, sent + secs(15), Reader::Poll),
         Fallback::Empty,
         "but 410 drops it"
     );
@@ -94,7 +91,7 @@ fn not_modified_freshens_and_keeps_the_validators() {
         last_modified: Some("yesterday".to_owned()),
         ..CacheHeaders::default()
     };
-    let (mut slot, sent) = stored(POLICY, origin.clone());
+    let (mut slot, sent) = stored(origin.clone());
     let later = sent + secs(60);
     let renewed = CacheHeaders {
         etag: Some("\"2\"".to_owned()),
@@ -107,7 +104,7 @@ fn not_modified_freshens_and_keeps_the_validators() {
     assert_eq!(slot.age(later), Some(Duration::ZERO));
     let etag = renewed.etag;
     assert_eq!(slot.origin(), Some(&CacheHeaders { etag, ..origin }));
-    let nothing = CacheSlot::<()>::new(POLICY)
+    let nothing = CacheSlot::<()>::default()
         .revalidated(Reader::Poll, sent, CacheHeaders::default())
         .copied();
     assert_eq!(nothing, None);
@@ -128,26 +125,26 @@ fn cache_headers_apply_only_if_configured() {
         (POLICY, Freshness::Stale, Freshness::Stale),
         (honoring, Freshness::Fresh, Freshness::Expired),
     ] {
-        let (slot, sent) = stored(policy, origin.clone());
-        assert_eq!(slot.freshness(sent + secs(20)), at_20);
-        assert_eq!(slot.freshness(sent + secs(40)), at_40);
+        let (slot, sent) = stored(origin.clone());
+        assert_eq!(slot.freshness(&policy, sent + secs(20)), at_20);
+        assert_eq!(slot.freshness(&policy, sent + secs(40)), at_40);
     }
 }
 
 #[test]
 fn each_read_counts_once_for_its_reader() {
-    let (mut slot, sent) = stored(POLICY, CacheHeaders::default());
+    let (mut slot, sent) = stored(CacheHeaders::default());
     slot.revalidated(Reader::Poll, sent, CacheHeaders::default());
-    slot.fallback(sent + secs(20), Reader::Poll);
-    slot.fallback(sent + secs(301), Reader::Poll);
-    assert_eq!(slot.hit(sent + secs(5), Reader::Api), Some(&"a"));
+    slot.fallback(&POLICY, sent + secs(20), Reader::Poll);
+    slot.fallback(&POLICY, sent + secs(301), Reader::Poll);
+    assert_eq!(slot.hit(&POLICY, sent + secs(5), Reader::Api), Some(&"a"));
     assert_eq!(
-        slot.hit(sent + secs(20), Reader::Api),
+        slot.hit(&POLICY, sent + secs(20), Reader::Api),
         None,
         "counted when the node was asked"
     );
     slot.clear();
-    slot.fallback(sent, Reader::Api);
+    slot.fallback(&POLICY, sent, Reader::Api);
     let poll = CacheCounts {
         hit: 0,
         miss: 1,

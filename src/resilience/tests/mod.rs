@@ -1,19 +1,26 @@
 //! Tests of the core: tables, models, streams of events, and the bugs of other breakers.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use fastrand::Rng;
 use tokio::time::Instant;
 
 use super::{
-    breaker::{Breaker, BreakerPolicy, FailureCounting},
+    breaker::{Breaker, BreakerPermit, BreakerPolicy, BreakerRefusal, FailureCounting},
     config::{CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
     executor::{AttemptError, AttemptRequest, AttemptResponse, Manner, NextStep, PollResult},
     outcome::{BreakerOutcome, ResultClass, Statuses},
+    receiver_resilience::{ResilienceSettings, TargetSlot},
     state::Transition,
-    target_resilience::{ResilienceSettings, TargetResilience},
+    target_keys::TargetKeys,
+    target_resilience::TargetResilience,
+    time::DecisionInputs,
 };
-use crate::pipeline::{ErrorType, PollFailure};
+use crate::{
+    definition,
+    pipeline::{ErrorType, PollFailure},
+    runtime::Clock,
+};
 
 mod balancer;
 mod breaker_bugs;
@@ -23,10 +30,10 @@ mod classification;
 mod config;
 mod feasibility;
 mod fleet;
-mod inherited_state;
 mod model;
 mod mutants;
 mod refused;
+mod reload;
 mod retry;
 mod scenario;
 mod schedules;
@@ -69,6 +76,32 @@ fn without_retries() -> ResilienceSettings {
     }
 }
 
+/// The keys of a target with these endpoints. The instances of a pool have names.
+fn keys(endpoints: &[&str], instances: &[&str]) -> Arc<TargetKeys> {
+    let metric = endpoints.first().unwrap();
+    let requests = endpoints.iter().map(|id| format!("{id}: {{path: /{id}}}"));
+    let text = format!(
+        "endpoints: {{{}}}\n\
+         metrics: [{{name: m, instrument: gauge, value: $.v, endpoint: {metric}}}]\n",
+        requests.collect::<Vec<_>>().join(", ")
+    );
+    let definition = definition::from_text("test", "test.yaml", &text).unwrap();
+    let hosts = match instances {
+        [] => &["node"],
+        instances => instances,
+    };
+    let urls = hosts
+        .iter()
+        .map(|host| format!("http://{host}").parse().unwrap());
+    let names = instances.iter().map(|name| (*name).into());
+    TargetKeys::new(&definition, urls.collect(), names.collect())
+}
+
+/// A target of which nothing is known.
+fn host(slot: &Arc<TargetSlot>, endpoints: &[&str], instances: &[&str]) -> TargetResilience {
+    TargetResilience::new(slot, "node", keys(endpoints, instances), &Clock::System)
+}
+
 /// A refused connection.
 fn refused() -> AttemptError {
     AttemptError {
@@ -103,6 +136,7 @@ pub(super) fn secs(seconds: u64) -> Duration {
 
 /// A breaker with a manual clock.
 pub(super) struct Bench {
+    policy: BreakerPolicy,
     pub(super) breaker: Breaker,
     pub(super) now: Instant,
     pub(super) rng: Rng,
@@ -112,7 +146,8 @@ impl Bench {
     pub(super) fn new(policy: BreakerPolicy) -> Self {
         let now = Instant::now();
         Self {
-            breaker: Breaker::new(policy, now),
+            policy,
+            breaker: Breaker::new(now),
             now,
             rng: Rng::with_seed(7),
         }
@@ -122,18 +157,25 @@ impl Bench {
         self.now += span;
     }
 
+    pub(super) fn try_acquire(&mut self) -> Result<BreakerPermit, BreakerRefusal> {
+        self.breaker.try_acquire(&self.policy, self.now)
+    }
+
     pub(super) fn complete(
         &mut self,
-        permit: crate::resilience::breaker::BreakerPermit,
+        permit: BreakerPermit,
         outcome: BreakerOutcome,
     ) -> Option<Transition> {
-        self.breaker
-            .complete(self.now, permit, outcome, &mut self.rng)
+        let inputs = DecisionInputs {
+            now: self.now,
+            rng: &mut self.rng,
+        };
+        self.breaker.complete(&self.policy, permit, outcome, inputs)
     }
 
     /// One attempt that takes a second.
     pub(super) fn attempt(&mut self, outcome: BreakerOutcome) -> Option<Transition> {
-        let permit = self.breaker.try_acquire(self.now).expect("admitted");
+        let permit = self.try_acquire().expect("admitted");
         self.wait(secs(1));
         self.complete(permit, outcome)
     }

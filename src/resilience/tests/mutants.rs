@@ -19,6 +19,7 @@ use crate::resilience::{
     breaker::{Breaker, BreakerPermit, BreakerPolicy, FailureCounting},
     outcome::BreakerOutcome,
     state::{BreakerState, TransitionReason},
+    time::DecisionInputs,
 };
 
 /// The tested breaker: the real one, or a wrong one.
@@ -62,24 +63,31 @@ fn compare<G: Gate>(
     Ok(gate)
 }
 
-struct Real(Breaker, Rng, Vec<(BreakerState, BreakerState)>);
+struct Real {
+    policy: BreakerPolicy,
+    breaker: Breaker,
+    rng: Rng,
+    path: Vec<(BreakerState, BreakerState)>,
+}
 
 impl Gate for Real {
     type Permit = BreakerPermit;
 
     fn acquire(&mut self, now: Instant) -> Option<BreakerPermit> {
-        let expired = self.0.advance(now);
-        self.2.extend(expired.map(|t| (t.from, t.to)));
-        self.0.try_acquire(now).ok()
+        let expired = self.breaker.advance(now);
+        self.path.extend(expired.map(|t| (t.from, t.to)));
+        self.breaker.try_acquire(&self.policy, now).ok()
     }
 
     fn complete(&mut self, now: Instant, permit: BreakerPermit, outcome: BreakerOutcome) {
-        let changed = self.0.complete(now, permit, outcome, &mut self.1);
-        self.2.extend(changed.map(|t| (t.from, t.to)));
+        let rng = &mut self.rng;
+        let inputs = DecisionInputs { now, rng };
+        let changed = self.breaker.complete(&self.policy, permit, outcome, inputs);
+        self.path.extend(changed.map(|t| (t.from, t.to)));
     }
 
     fn seen(&self, now: Instant) -> Seen {
-        let view = self.0.view(now);
+        let view = self.breaker.view(now);
         Seen {
             state: view.state,
             retry_at: view.retry_at,
@@ -111,8 +119,13 @@ proptest! {
         (policy, ops) in policies().prop_flat_map(|policy| (Just(policy), ops(policy)))
     ) {
         let start = Instant::now();
-        let real = Real(Breaker::new(policy, start), Rng::with_seed(1), Vec::new());
-        let Real(breaker, _, path) = compare(real, policy, start, &ops)?;
+        let real = Real {
+            policy,
+            breaker: Breaker::new(start),
+            rng: Rng::with_seed(1),
+            path: Vec::new(),
+        };
+        let Real { breaker, path, .. } = compare(real, policy, start, &ops)?;
         let now = start + ops.iter().fold(Duration::ZERO, |sum, op| match op {
             Op::Wait(span) => sum + *span,
             _ => sum,

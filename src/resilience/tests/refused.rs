@@ -7,24 +7,12 @@ use futures_util::FutureExt as _;
 
 use super::{refused, without_retries};
 use crate::{
-    definition::EndpointLabels,
     pipeline::{ErrorType, PollOutcome},
     resilience::{
-        recorder::CAPACITY,
-        target_resilience::{ReceiverResilience, TargetResilience},
+        receiver_resilience::ReceiverResilience, recorder::CAPACITY,
+        target_resilience::TargetResilience,
     },
-    runtime::Clock,
 };
-
-fn host() -> TargetResilience {
-    let labels = vec![EndpointLabels::new("root", "/")];
-    TargetResilience::new(
-        &ReceiverResilience::new(without_retries()).join(),
-        "node",
-        labels,
-        &Clock::System,
-    )
-}
 
 /// Polls a host that refuses connections; gives the failure, without waiting for anything.
 fn poll(host: &TargetResilience) -> ErrorType {
@@ -38,7 +26,8 @@ fn poll(host: &TargetResilience) -> ErrorType {
 
 #[test]
 fn a_refused_poll_allocates_nothing() {
-    let host = host();
+    let slot = ReceiverResilience::new(without_retries()).join();
+    let host = super::host(&slot, &["root"], &[]);
     while poll(&host) != ErrorType::CircuitOpen {}
     // The record of decisions first grows to its full size.
     for _ in 0..CAPACITY {

@@ -19,6 +19,7 @@ use crate::resilience::{
     outcome::BreakerOutcome,
     single_flight::{SharedResult, SingleFlight},
     state::BreakerState,
+    time::DecisionInputs,
 };
 
 const SCHEDULES: usize = 5_000;
@@ -34,11 +35,13 @@ impl Shared {
     /// An open breaker whose time is over.
     fn expired() -> Self {
         let (mut now, mut rng) = (Instant::now(), Rng::with_seed(7));
-        let mut breaker = Breaker::new(policy(), now);
+        let mut breaker = Breaker::new(now);
         for _ in 0..5 {
-            let permit = breaker.try_acquire(now).unwrap();
+            let permit = breaker.try_acquire(&policy(), now).unwrap();
             now += secs(1);
-            breaker.complete(now, permit, BreakerOutcome::Fail, &mut rng);
+            let rng = &mut rng;
+            let inputs = DecisionInputs { now, rng };
+            breaker.complete(&policy(), permit, BreakerOutcome::Fail, inputs);
         }
         Self {
             breaker: Arc::new(Mutex::new(breaker)),
@@ -47,13 +50,18 @@ impl Shared {
     }
 
     fn acquire(&self) -> Option<BreakerPermit> {
-        self.breaker.lock().unwrap().try_acquire(self.now).ok()
+        let mut breaker = self.breaker.lock().unwrap();
+        breaker.try_acquire(&policy(), self.now).ok()
     }
 
     fn complete(&self, permit: BreakerPermit, outcome: BreakerOutcome) {
         let mut rng = Rng::with_seed(7);
         let mut breaker = self.breaker.lock().unwrap();
-        breaker.complete(self.now, permit, outcome, &mut rng);
+        let inputs = DecisionInputs {
+            now: self.now,
+            rng: &mut rng,
+        };
+        breaker.complete(&policy(), permit, outcome, inputs);
     }
 
     fn state(&self) -> BreakerState {

@@ -6,10 +6,18 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use super::secs;
-use crate::resilience::timeout::Timeout;
+use crate::{
+    resilience::{config::TimeoutConfig, timeout::Timeout},
+    settings,
+};
 
 const MAX: Duration = Duration::from_secs(5);
 const POLLS: u32 = 900;
+
+const ADAPTIVE: TimeoutConfig = TimeoutConfig {
+    max: settings::Duration::from_secs(5),
+    adaptive: true,
+};
 
 /// Gives a limit for an attempt, and learns from its result.
 trait Estimator {
@@ -20,7 +28,7 @@ trait Estimator {
 
 impl Estimator for Timeout {
     fn limit(&self, retry: u32) -> Duration {
-        Self::limit(self, retry)
+        Self::limit(self, &ADAPTIVE, retry)
     }
 
     fn answered(&mut self, took: Duration) {
@@ -144,7 +152,7 @@ fn over(
 }
 
 fn recommended() -> Box<dyn Estimator> {
-    Box::new(Timeout::new(MAX, true))
+    Box::new(Timeout::default())
 }
 
 fn bare_p99(size: usize, margin: u32, learns_timeouts: bool) -> Box<dyn Estimator> {
@@ -195,48 +203,54 @@ fn simple_estimators_never_notice_a_shift() {
 
 #[test]
 fn the_estimate_starts_at_the_maximum_and_adapts_after_20_answers() {
-    let mut timeout = Timeout::new(MAX, true);
+    let mut timeout = Timeout::default();
     let quick = Duration::from_millis(80);
     for _ in 0..19 {
-        assert_eq!(timeout.limit(0), MAX);
+        assert_eq!(timeout.limit(&ADAPTIVE, 0), MAX);
         timeout.sample(quick);
     }
-    assert_eq!((timeout.limit(0), timeout.p50()), (MAX, Some(quick)));
+    assert_eq!(
+        (timeout.limit(&ADAPTIVE, 0), timeout.p50()),
+        (MAX, Some(quick))
+    );
     timeout.sample(quick);
     let ms = Duration::from_millis;
-    let limits = [0, 1, 2, 3, 4, 99].map(|retry| timeout.limit(retry));
+    let limits = [0, 1, 2, 3, 4, 99].map(|retry| timeout.limit(&ADAPTIVE, retry));
     assert_eq!(limits, [ms(500), ms(1000), ms(2000), ms(4000), MAX, MAX]);
-    assert_eq!(timeout.probe_limit(), MAX);
 }
 
 #[test]
 fn the_first_answer_after_an_outage_has_the_longest_timeout() {
-    let mut timeout = Timeout::new(MAX, true);
+    let mut timeout = Timeout::default();
     for _ in 0..256 {
         timeout.sample(Duration::from_millis(80));
     }
-    assert_eq!(timeout.limit(0), Duration::from_millis(500));
+    assert_eq!(timeout.limit(&ADAPTIVE, 0), Duration::from_millis(500));
     timeout.back_off();
-    assert_eq!(timeout.limit(0), MAX);
+    assert_eq!(timeout.limit(&ADAPTIVE, 0), MAX);
     timeout.sample(Duration::from_millis(80));
-    assert_eq!(timeout.limit(0), Duration::from_millis(500));
+    assert_eq!(timeout.limit(&ADAPTIVE, 0), Duration::from_millis(500));
 }
 
 #[test]
 fn the_estimate_is_the_largest_of_its_terms_and_forgets() {
-    let mut timeout = Timeout::new(secs(60), true);
+    let config = TimeoutConfig {
+        max: settings::Duration::from_secs(60),
+        ..ADAPTIVE
+    };
+    let mut timeout = Timeout::default();
     for _ in 0..256 {
         timeout.sample(secs(1));
     }
     // A stored sample has an error of at most a tenth of a percent.
-    let limit = timeout.limit(0);
+    let limit = timeout.limit(&config, 0);
     assert!(
         limit <= secs(2) && limit > Duration::from_millis(1998),
         "2·p99"
     );
     timeout.sample(secs(9));
     assert!(
-        timeout.limit(0) > secs(9),
+        timeout.limit(&config, 0) > secs(9),
         "SRTT + 4·RTTVAR sees one at once"
     );
     for _ in 0..10 {
@@ -245,22 +259,30 @@ fn the_estimate_is_the_largest_of_its_terms_and_forgets() {
     for _ in 0..256 {
         timeout.sample(secs(1));
     }
-    let limit = timeout.limit(0);
+    let limit = timeout.limit(&config, 0);
     assert!(limit > Duration::from_millis(1998) && limit < Duration::from_millis(2001));
 }
 
 #[test]
 fn a_fixed_timeout_is_constant_and_a_low_maximum_applies() {
-    let mut fixed = Timeout::new(MAX, false);
-    let mut low = Timeout::new(Duration::from_millis(200), true);
+    let fixed = TimeoutConfig {
+        adaptive: false,
+        ..ADAPTIVE
+    };
+    let low = TimeoutConfig {
+        max: settings::Duration::from_millis(200),
+        ..ADAPTIVE
+    };
+    let mut timeout = Timeout::default();
     for _ in 0..30 {
-        fixed.sample(Duration::from_millis(1));
-        low.sample(secs(10));
+        timeout.sample(Duration::from_millis(1));
     }
-    assert_eq!((fixed.limit(0), fixed.limit(3)), (MAX, MAX));
-    assert_eq!(
-        low.limit(0),
-        Duration::from_millis(200),
-        "below the floor of 500 ms"
-    );
+    let limits = [0, 3].map(|retry| timeout.limit(&fixed, retry));
+    assert_eq!(limits, [MAX, MAX]);
+    for _ in 0..30 {
+        timeout.sample(secs(10));
+    }
+    let limit = timeout.limit(&low, 0);
+    assert_eq!(limit, low.max.get(), "below the floor of 500 ms");
+    assert_eq!(timeout.limit(&ADAPTIVE, 0), MAX);
 }

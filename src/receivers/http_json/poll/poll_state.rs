@@ -13,7 +13,7 @@ use super::{
 use crate::{
     pipeline::{Inspect, Poll, Sink, StatusBoard, Target},
     receivers::http_json::telemetry::ReceiverTelemetry,
-    resilience::target_resilience::TargetResilience,
+    resilience::{target_resilience::TargetResilience, target_state::PolledTarget},
     runtime::heavy,
 };
 
@@ -39,7 +39,7 @@ pub(crate) struct EndpointUp {
 /// A target on the status board, which is removed when this is dropped.
 struct BoardEntry {
     target: Arc<Target>,
-    host: Arc<TargetResilience>,
+    polled: PolledTarget,
     board: Arc<StatusBoard>,
     telemetry: ReceiverTelemetry,
 }
@@ -110,13 +110,12 @@ fn plan(poller: &TargetPoller, timing: Timing) -> SchedulePlan<'_> {
 
 impl BoardEntry {
     fn new(poller: &TargetPoller) -> Self {
-        let (target, host) = (Arc::clone(&poller.target), Arc::clone(&poller.host));
-        poller.board.add(&target, &inspect(&host));
+        let target = Arc::clone(&poller.target);
+        poller.board.add(&target, &inspect(&poller.host));
         poller.telemetry.targets(1);
-        host.set_polled(true);
         Self {
             target,
-            host,
+            polled: poller.host.polled(),
             board: Arc::clone(&poller.board),
             telemetry: poller.telemetry.clone(),
         }
@@ -124,10 +123,9 @@ impl BoardEntry {
 
     /// Gives the target as it was described before.
     fn apply(&mut self, poller: &TargetPoller) -> Arc<Target> {
-        poller.host.set_polled(true);
         self.board.follow(&poller.target, &inspect(&poller.host));
-        let old = std::mem::replace(&mut self.host, Arc::clone(&poller.host));
-        old.set_polled(false);
+        // The earlier one ends after that, so that readers of the same state go on waiting.
+        drop(std::mem::replace(&mut self.polled, poller.host.polled()));
         std::mem::replace(&mut self.target, Arc::clone(&poller.target))
     }
 }
@@ -135,7 +133,6 @@ impl BoardEntry {
 impl Drop for BoardEntry {
     fn drop(&mut self) {
         self.telemetry.targets(-1);
-        self.host.set_polled(false);
         self.board.remove(&self.target);
     }
 }

@@ -149,7 +149,7 @@ impl Round<'_> {
     async fn ask_alone(&self, index: usize, end: RoundEnd) -> (Option<EndpointPoll>, bool) {
         let deadline = match end.is_strict {
             true => end.deadline,
-            false => self.host.deadline_alone(index, end.deadline),
+            false => self.host.deadline_alone(end.deadline),
         };
         let manner = Manner {
             deadline,

@@ -1,9 +1,6 @@
 //! One poll of one target.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
@@ -21,8 +18,6 @@ pub(crate) struct TargetPoller {
     pub(crate) target: Arc<Target>,
     pub(crate) endpoints: Vec<EndpointPoller>,
     pub(crate) host: Arc<TargetResilience>,
-    /// When the totals of the report metrics began.
-    pub(crate) since: SystemTime,
     pub(crate) clock: Clock,
     pub(crate) board: Arc<StatusBoard>,
     pub(crate) telemetry: ReceiverTelemetry,
@@ -68,7 +63,7 @@ impl TargetPoller {
         let poll = Poll {
             started,
             ended,
-            counting_since: self.since,
+            counting_since: self.host.since(),
             duration: start.elapsed(),
             missed_ticks,
             endpoints,
@@ -101,7 +96,7 @@ impl TargetPoller {
         Poll {
             started: now,
             ended: now,
-            counting_since: self.since,
+            counting_since: self.host.since(),
             duration: Duration::ZERO,
             missed_ticks,
             endpoints: endpoints.collect(),

@@ -6,7 +6,7 @@
 
 use std::{cmp::Ordering, sync::Arc};
 
-use super::poller_builder::EarlierPoller;
+use super::poller_builder::TargetParts;
 use crate::{
     pipeline::{Poll, Target},
     receivers::http_json::{
@@ -17,6 +17,7 @@ use crate::{
 /// The pollers of one target, one for each definition.
 pub(crate) struct DefinitionSelector {
     pub(crate) spec: TargetSpec,
+    parts: TargetParts,
     /// In the order in which definitions are tried. Each is made when it is first needed: the state
     /// of a host takes memory, and most targets speak the first definition.
     pollers: Vec<Option<Box<TargetPoller>>>,
@@ -25,26 +26,22 @@ pub(crate) struct DefinitionSelector {
 }
 
 impl DefinitionSelector {
-    /// The pollers of a target, of which the first is made. It opens no connection yet. Clients and
-    /// the place among all targets are those of an `earlier` poller.
+    /// The pollers of a target, of which the first is made. It opens no connection yet.
     ///
     /// # Errors
     /// If a URL is not one, or the TLS of the first `https` target cannot be set up.
-    pub(crate) fn new(
-        spec: TargetSpec,
-        earlier: Option<EarlierPoller<'_>>,
-    ) -> Result<Self, BuildError> {
+    pub(crate) fn new(spec: TargetSpec) -> Result<Self, BuildError> {
         spec.receiver.check_urls(&spec.config)?;
-        let first = spec.receiver.poller_at(0, &spec.config, earlier)?;
-        let mut pollers: Vec<_> = spec.receiver.definitions.iter().map(|_| None).collect();
-        if let Some(free) = pollers.first_mut() {
-            *free = Some(Box::new(first));
-        }
-        Ok(Self {
+        let parts = spec.receiver.parts(&spec.config, None)?;
+        let pollers = spec.receiver.definitions.iter().map(|_| None);
+        let mut new = Self {
+            pollers: pollers.collect(),
             spec,
-            pollers,
+            parts,
             current: 0,
-        })
+        };
+        new.select(0)?;
+        Ok(new)
     }
 
     /// The one that polls.
@@ -52,18 +49,49 @@ impl DefinitionSelector {
         self.pollers.get(self.current)?.as_deref()
     }
 
-    /// The one that polls, for new pollers of the target to share with.
-    pub(crate) fn as_earlier(&self) -> Option<EarlierPoller<'_>> {
-        Some(EarlierPoller {
-            poller: self.current()?,
-            config: &self.spec.config,
-            connect: &self.spec.receiver.connect,
-        })
+    /// Those that were made.
+    fn made(&self) -> impl Iterator<Item = &TargetPoller> {
+        self.pollers.iter().filter_map(Option::as_deref)
     }
 
-    /// Those that were made.
-    pub(crate) fn made(&self) -> impl Iterator<Item = &TargetPoller> {
-        self.pollers.iter().filter_map(Option::as_deref)
+    /// Polls the target as another spec says. None of the pollers may poll meanwhile. What is known
+    /// of the instances that stay stays, and so does the definition that the target speaks, as long
+    /// as there is one of its name.
+    ///
+    /// # Errors
+    /// As of [`Self::new`]. Then everything continues as before.
+    pub(crate) fn apply(&mut self, spec: TargetSpec) -> Result<(), BuildError> {
+        let (receiver, config) = (&spec.receiver, &spec.config);
+        receiver.check_urls(config)?;
+        let parts = receiver.parts(config, Some((&self.spec, &self.parts)))?;
+        let pollers = receiver.definitions.iter().map(|definition| {
+            let is_of = |old: &&TargetPoller| old.target.definition.name == definition.name;
+            let Some(old) = self.made().find(is_of) else {
+                return Ok(None);
+            };
+            let poller = receiver.poller(config, definition, &parts, Some(old))?;
+            Ok(Some(Box::new(poller)))
+        });
+        let pollers = pollers.collect::<Result<_, BuildError>>()?;
+        let spoken = self.current().map(|old| &old.target.definition.name);
+        let mut known = receiver.definitions.iter();
+        let spoken = known.position(|known| Some(&known.name) == spoken);
+        let mut next = Self {
+            spec,
+            parts,
+            pollers,
+            current: 0,
+        };
+        next.select(spoken.unwrap_or_default())?;
+        let keeps_answers = next.spec.asks_like(&self.spec);
+        for poller in next.made() {
+            poller.host.arrange();
+            if !keeps_answers {
+                poller.host.forget_answers();
+            }
+        }
+        *self = next;
+        Ok(())
     }
 
     /// How many definitions there are.
@@ -71,20 +99,17 @@ impl DefinitionSelector {
         self.pollers.len()
     }
 
-    /// The poller at a position, if it was made.
-    pub(crate) fn at_mut(&mut self, position: usize) -> Option<&mut TargetPoller> {
-        self.pollers.get_mut(position)?.as_deref_mut()
-    }
-
     /// Makes the poller at a position the one that polls.
-    pub(crate) fn select(&mut self, position: usize) -> Result<(), BuildError> {
-        let poller = self.pollers.get(position);
-        if poller.is_some_and(Option::is_none) {
-            let (receiver, config) = (&self.spec.receiver, &self.spec.config);
-            let poller = receiver.poller_at(position, config, self.as_earlier())?;
-            if let Some(free) = self.pollers.get_mut(position) {
-                *free = Some(Box::new(poller));
-            }
+    fn select(&mut self, position: usize) -> Result<(), BuildError> {
+        let TargetSpec {
+            receiver, config, ..
+        } = &self.spec;
+        let definition = receiver.definitions.get(position);
+        let place = self.pollers.get_mut(position).zip(definition);
+        let (place, definition) = place.ok_or(BuildError::NoEndpoint)?;
+        if place.is_none() {
+            let poller = receiver.poller(config, definition, &self.parts, None)?;
+            *place = Some(Box::new(poller));
         }
         self.current = position;
         Ok(())

@@ -115,7 +115,7 @@ impl TargetManager {
         let mut managed = self.lock();
         let is_other = !Arc::ptr_eq(&managed.spec, &next.spec);
         if is_other {
-            next.spec.fleet.follow(next.spec.resilience.clone());
+            next.spec.fleet.apply(next.spec.resilience.clone());
             managed.spec = next.spec;
         }
         managed.spec.shared.telemetry.shard.set(next.shard);

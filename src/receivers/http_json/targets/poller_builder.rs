@@ -1,16 +1,13 @@
 //! Builds what polls a target.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex};
 
 use reqwest::Url;
 
 use crate::{
     client::auth::{Authenticator, OriginAuth},
     definition::{Definition, Endpoint},
-    pipeline::{DocumentMapping, Target},
+    pipeline::Target,
     receivers::contract::ReceiverContext,
     receivers::http_json::{
         build_error::BuildError,
@@ -24,35 +21,23 @@ use crate::{
             origin::Origin,
             target_poller::TargetPoller,
         },
-        spec::{ReceiverSpec, TransportFactory},
+        spec::{ReceiverSpec, TargetSpec},
     },
     resilience::{
-        per_instance::PerInstance,
-        target_resilience::{TargetResilience, TargetSlot},
+        per_instance::PerInstance, receiver_resilience::TargetSlot, target_keys::TargetKeys,
+        target_resilience::TargetResilience,
     },
     settings::TargetUrl,
 };
 
-/// The instances of a target, each with its client.
-pub(crate) type InstanceTransports<'a> = PerInstance<(&'a TargetUrl, Arc<dyn Transport>)>;
-
-/// What the pollers of one target have in common.
-pub(crate) struct PollerParts<'a> {
-    pub(crate) sites: InstanceTransports<'a>,
-    pub(crate) member: Arc<TargetSlot>,
-    pub(crate) shared: &'a Arc<ReceiverParts>,
-    pub(crate) mapping: DocumentMapping,
-    /// The time between two ticks.
-    pub(crate) interval: Duration,
-}
-
-/// An earlier poller of the same target. A new one shares its clients where they were made in the
-/// same way, and its place among all targets.
-#[derive(Clone, Copy)]
-pub(crate) struct EarlierPoller<'a> {
-    pub(crate) poller: &'a TargetPoller,
-    pub(crate) config: &'a TargetConfig,
-    pub(crate) connect: &'a TransportFactory,
+/// What the pollers of one target have in common, one for each definition.
+pub(crate) struct TargetParts {
+    /// The client of each instance.
+    pub(crate) transports: PerInstance<Arc<dyn Transport>>,
+    /// The place among all targets of the receiver.
+    pub(crate) slot: Arc<TargetSlot>,
+    pub(crate) auth: Option<Arc<dyn Authenticator>>,
+    pub(crate) shared: Arc<ReceiverParts>,
 }
 
 impl ReceiverSpec {
@@ -62,7 +47,7 @@ impl ReceiverSpec {
     /// If a URL is not one, or the TLS of the first `https` target cannot be set up.
     pub(crate) fn check(&self, config: &TargetConfig) -> Result<(), BuildError> {
         self.check_urls(config)?;
-        self.sites(config, None).map(drop)
+        self.transports(config, None).map(drop)
     }
 
     pub(crate) fn check_urls(&self, config: &TargetConfig) -> Result<(), BuildError> {
@@ -73,88 +58,122 @@ impl ReceiverSpec {
         urls.try_for_each(|url| url.map(drop))
     }
 
-    /// The poller of a target for the definition at a position. It opens no connection yet.
+    /// What the pollers of a target have in common. It opens no connection yet. Clients that were
+    /// made in the same way, and the place among all targets, are those of an `earlier` spec.
     ///
     /// # Errors
     /// As of [`Self::check`].
-    pub(crate) fn poller_at(
+    pub(crate) fn parts(
         &self,
-        position: usize,
         config: &TargetConfig,
-        earlier: Option<EarlierPoller<'_>>,
-    ) -> Result<TargetPoller, BuildError> {
-        let definition = self.definitions.get(position);
-        let definition = definition.ok_or(BuildError::NoEndpoint)?;
-        let member = earlier.map(|earlier| earlier.poller.host.member());
-        let parts = PollerParts {
-            sites: self.sites(config, earlier)?,
-            member: member.unwrap_or_else(|| self.fleet.join()),
-            shared: &self.shared,
-            mapping: self.context.mapping,
-            interval: self.resilience.interval,
-        };
-        self.poller(config, definition, &parts)
-    }
-
-    fn sites<'a>(
-        &self,
-        config: &'a TargetConfig,
-        earlier: Option<EarlierPoller<'_>>,
-    ) -> Result<InstanceTransports<'a>, BuildError> {
-        let instances = config.instances().ok_or(BuildError::NoEndpoint)?;
-        instances.try_map(|url| {
-            let kept = earlier.and_then(|earlier| self.kept_transport(url, earlier));
-            let transport = kept.map_or_else(|| (self.connect)(url, None), Ok);
-            Ok((*url, transport?))
+        earlier: Option<(&TargetSpec, &TargetParts)>,
+    ) -> Result<TargetParts, BuildError> {
+        Ok(TargetParts {
+            transports: self.transports(config, earlier)?,
+            slot: match earlier {
+                Some((_, parts)) => Arc::clone(&parts.slot),
+                None => self.fleet.join(),
+            },
+            auth: match &config.auth {
+                Some(auth) => auth.build(&self.context.authenticators)?,
+                None => self.shared.auth.clone(),
+            },
+            shared: Arc::clone(&self.shared),
         })
     }
 
-    /// The client of an earlier poller for the instance at a URL, if it was made in the same way.
-    fn kept_transport(
+    fn transports(
         &self,
-        url: &TargetUrl,
-        earlier: EarlierPoller<'_>,
-    ) -> Option<Arc<dyn Transport>> {
-        if !Arc::ptr_eq(&self.connect, earlier.connect) {
-            return None;
-        }
-        let position = earlier.config.urls().position(|old| old == url)?;
-        let endpoint = earlier.poller.endpoints.first()?;
-        Some(Arc::clone(&endpoint.sites.at(position).transport))
+        config: &TargetConfig,
+        earlier: Option<(&TargetSpec, &TargetParts)>,
+    ) -> Result<PerInstance<Arc<dyn Transport>>, BuildError> {
+        let kept = earlier.filter(|(spec, _)| Arc::ptr_eq(&self.connect, &spec.receiver.connect));
+        let kept = |url: &TargetUrl| {
+            let (spec, parts) = kept?;
+            let position = spec.config.urls().position(|old| old == url)?;
+            Some(Arc::clone(parts.transports.at(position)))
+        };
+        let instances = config.instances().ok_or(BuildError::NoEndpoint)?;
+        instances.try_map(|url| kept(url).map_or_else(|| (self.connect)(url, None), Ok))
     }
 
-    /// The poller of a target that speaks `definition`.
+    /// The poller of a target that speaks `definition`. It is in force after
+    /// [`TargetResilience::arrange`] if there is an `earlier` one, whose state it goes on with.
+    ///
+    /// # Errors
+    /// As of [`Self::check`].
     pub(crate) fn poller(
         &self,
         config: &TargetConfig,
         definition: &Arc<Definition>,
-        parts: &PollerParts<'_>,
+        parts: &TargetParts,
+        earlier: Option<&TargetPoller>,
     ) -> Result<TargetPoller, BuildError> {
         let ReceiverContext { id, clock, .. } = &self.context;
-        let instances = parts.sites.map(|(url, _)| *url);
-        let target = Arc::new(config.resolve(id, &instances, definition));
-        let labels = definition.endpoints.iter().map(Endpoint::labels);
-        let (names, labels) = (config.replicas().collect(), labels.collect());
-        let host = TargetResilience::of_several(&parts.member, &target.name, names, labels, clock);
-        let host = Arc::new(host);
-        let auth = match &config.auth {
-            Some(auth) => auth.build(&self.context.authenticators)?,
-            None => parts.shared.auth.clone(),
+        let instances = config.instances().ok_or(BuildError::NoEndpoint)?;
+        let target = config.resolve(id, &instances, definition);
+        let target = match earlier {
+            Some(earlier) if earlier.target.is_like(&target) => Arc::clone(&earlier.target),
+            _ => Arc::new(target),
         };
+        let keys = config.keys(definition);
+        let host = Arc::new(match earlier {
+            Some(earlier) => earlier.host.renewed(&target.name, keys),
+            None => TargetResilience::new(&parts.slot, &target.name, keys, clock),
+        });
         Ok(TargetPoller {
-            endpoints: endpoints(&target, &host, auth.as_deref(), parts)?,
+            endpoints: self.endpoints(&target, &host, &instances, parts)?,
             target,
             host,
-            since: clock.now(),
             clock: clock.clone(),
             board: Arc::clone(&self.context.board),
             telemetry: self.shared.telemetry.clone(),
             level: self.level,
         })
     }
+
+    fn endpoints(
+        &self,
+        target: &Arc<Target>,
+        host: &Arc<TargetResilience>,
+        instances: &PerInstance<&TargetUrl>,
+        parts: &TargetParts,
+    ) -> Result<Vec<EndpointPoller>, BuildError> {
+        let endpoints = target.definition.endpoints.iter().enumerate();
+        let endpoints = endpoints.map(|(index, endpoint)| {
+            Ok(EndpointPoller {
+                sites: sites(instances, endpoint, parts)?,
+                labels: endpoint.labels(),
+                values: RequestValues {
+                    request: Arc::clone(&endpoint.request),
+                    target: Arc::clone(target),
+                    parameters: Arc::clone(&parts.shared.parameters),
+                },
+                every: endpoint.every(self.resilience.interval),
+                pages: endpoint.pages.clone(),
+                origin: endpoint.derivation.as_ref().map(Origin::new),
+                mapper: BodyMapper {
+                    reader: Reader::new(endpoint, parts.shared.body_limit_bytes),
+                    definition: Arc::clone(&target.definition),
+                    endpoint: index,
+                    mapping: self.context.mapping,
+                },
+                shared: Arc::clone(&parts.shared),
+                host: Arc::clone(host),
+                index,
+                made: Mutex::default(),
+            })
+        });
+        endpoints.collect()
+    }
 }
 
 impl TargetConfig {
+    fn keys(&self, definition: &Arc<Definition>) -> Arc<TargetKeys> {
+        let (urls, names) = (self.urls().cloned(), self.replicas());
+        TargetKeys::new(definition, urls.collect(), names.collect())
+    }
+
     fn resolve(
         &self,
         receiver: &str,
@@ -201,47 +220,18 @@ fn site_url(of: &TargetUrl, endpoint: &Endpoint) -> Result<EndpointUrl, BuildErr
     })
 }
 
-fn endpoints(
-    target: &Arc<Target>,
-    host: &Arc<TargetResilience>,
-    auth: Option<&dyn Authenticator>,
-    parts: &PollerParts<'_>,
-) -> Result<Vec<EndpointPoller>, BuildError> {
-    let endpoints = target
-        .definition
-        .endpoints
-        .iter()
-        .enumerate()
-        .map(|(index, endpoint)| {
-            let site = |(of, transport): &(&TargetUrl, Arc<dyn Transport>)| {
-                Ok::<_, BuildError>(EndpointAddress {
-                    url: site_url(of, endpoint)?,
-                    auth: auth.map(|auth| OriginAuth::new(auth, *of)),
-                    transport: Arc::clone(transport),
-                })
-            };
-            Ok(EndpointPoller {
-                sites: parts.sites.try_map(site)?,
-                labels: endpoint.labels(),
-                values: RequestValues {
-                    request: Arc::clone(&endpoint.request),
-                    target: Arc::clone(target),
-                    parameters: Arc::clone(&parts.shared.parameters),
-                },
-                every: endpoint.every(parts.interval),
-                pages: endpoint.pages.clone(),
-                origin: endpoint.derivation.as_ref().map(Origin::new),
-                mapper: BodyMapper {
-                    reader: Reader::new(endpoint, parts.shared.body_limit_bytes),
-                    definition: Arc::clone(&target.definition),
-                    endpoint: index,
-                    mapping: parts.mapping,
-                },
-                shared: Arc::clone(parts.shared),
-                host: Arc::clone(host),
-                index,
-                made: Mutex::default(),
-            })
-        });
-    endpoints.collect()
+/// An endpoint at each instance.
+fn sites(
+    instances: &PerInstance<&TargetUrl>,
+    endpoint: &Endpoint,
+    parts: &TargetParts,
+) -> Result<PerInstance<EndpointAddress>, BuildError> {
+    let auth = parts.auth.as_deref();
+    instances.zip(&parts.transports).try_map(|(of, transport)| {
+        Ok(EndpointAddress {
+            url: site_url(of, endpoint)?,
+            auth: auth.map(|auth| OriginAuth::new(auth, **of)),
+            transport: Arc::clone(transport),
+        })
+    })
 }

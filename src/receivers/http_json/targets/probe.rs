@@ -10,7 +10,7 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use reqwest::Url;
 use tokio::time::{Instant, timeout_at};
 
-use super::{manager::TargetManager, poller_builder::PollerParts};
+use super::{manager::TargetManager, poller_builder::TargetParts};
 use crate::{
     definition::Definition,
     pipeline::{Poll, ProbeOrder, ProbeRefusal, Prober, Target},
@@ -58,14 +58,13 @@ impl TargetManager {
         let mut first = None;
         for definition in spec.definitions.iter().filter(is_asked) {
             let left = deadline.saturating_duration_since(Instant::now());
-            let parts = PollerParts {
-                sites: PerInstance::one((&endpoint, Arc::clone(&transport))),
-                member: spec.fleet.with_deadline(left).join(),
-                shared: &spec.shared_by_probes,
-                mapping: spec.context.mapping,
-                interval: spec.resilience.interval,
+            let parts = TargetParts {
+                transports: PerInstance::one(Arc::clone(&transport)),
+                slot: spec.fleet.with_deadline(left).join(),
+                auth: None,
+                shared: Arc::clone(&spec.shared_by_probes),
             };
-            let poller = spec.poller(&config, definition, &parts);
+            let poller = spec.poller(&config, definition, &parts, None);
             let poller = poller.map_err(unable)?;
             let host = (target.clone(), definition.digest);
             if let Some(caution) = self.probed.of(&host) {

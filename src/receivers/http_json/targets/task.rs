@@ -41,7 +41,7 @@ pub(crate) async fn run(mut signals: Signals, consumer: Arc<dyn Consumer>) {
     // What polls is made in the turn of the target, of the spec that is the latest then.
     let spec = signals.latest();
     let (receiver, config) = (Arc::clone(&spec.receiver), Arc::clone(&spec.config));
-    let selector = DefinitionSelector::new(spec, None);
+    let selector = DefinitionSelector::new(spec);
     drop(turn);
     match selector {
         Ok(selector) => {
@@ -172,9 +172,8 @@ impl TargetTask {
             return;
         };
         let (receiver, config) = (Arc::clone(&spec.receiver), Arc::clone(&spec.config));
-        match self.selector.with_spec(spec) {
-            Ok(selector) => self.selector = selector,
-            Err(error) => return receiver.refuse_invalid(&config, &error),
+        if let Err(error) = self.selector.apply(spec) {
+            return receiver.refuse_invalid(&config, &error);
         }
         state.leaves_unknown = self.selector.count() > 1;
         if let Some(poller) = self.selector.current() {

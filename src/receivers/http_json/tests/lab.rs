@@ -318,31 +318,44 @@ fn before_strangers(
     let telemetry = ReceiverTelemetry::new(&meter(), "test");
     let shared = shared(concurrency, &clock, &telemetry);
     let definition = definition(paths);
-    let labels = definition.endpoints.iter().map(Endpoint::labels);
     let names = ["a", "b", "c", "d", "e"].into_iter().take(servers.count());
+    let urls = names
+        .clone()
+        .map(|of| format!("http://{of}").parse().unwrap());
     let names = names.map(Arc::from).filter(|_| servers.are_several());
-    let host = TargetResilience::of_several(
-        &fleet.join(),
-        "node",
-        names.collect(),
-        labels.clone().collect(),
-        &clock,
-    );
-    let host = Arc::new(host);
-    let target = Arc::new(Target::named("node", &definition));
-    let endpoints = labels
-        .zip(paths)
-        .enumerate()
-        .map(|(index, (labels, path))| EndpointPoller {
-            labels,
+    let keys = TargetKeys::new(&definition, urls.collect(), names.collect());
+    let host = TargetResilience::new(&fleet.join(), "node", keys, &clock);
+    TargetPoller {
+        target: Arc::new(Target::named("node", &definition)),
+        endpoints: Vec::new(),
+        host: Arc::new(host),
+        clock,
+        board: Arc::new(StatusBoard::default()),
+        telemetry,
+        level: MetricsLevel::Detailed,
+    }
+    .asking(servers, &shared)
+}
+
+impl TargetPoller {
+    /// Polls the endpoints of its target at these servers.
+    pub(super) fn asking(
+        mut self,
+        servers: &PerInstance<Arc<dyn Transport>>,
+        shared: &Arc<ReceiverParts>,
+    ) -> Self {
+        let definition = &self.target.definition;
+        let endpoints = definition.endpoints.iter().enumerate();
+        let endpoints = endpoints.map(|(index, endpoint)| EndpointPoller {
+            labels: endpoint.labels(),
             sites: servers.map(|server| EndpointAddress {
-                url: EndpointUrl::Fixed(format!("http://node{path}").parse().unwrap()),
+                url: EndpointUrl::Fixed(format!("http://node{}", endpoint.path).parse().unwrap()),
                 auth: None,
                 transport: Arc::clone(server),
             }),
             values: RequestValues {
                 request: Arc::default(),
-                target: Arc::clone(&target),
+                target: Arc::clone(&self.target),
                 parameters: Arc::default(),
             },
             every: 1,
@@ -350,25 +363,41 @@ fn before_strangers(
             origin: None,
             mapper: BodyMapper {
                 reader: Reader::json(1024),
-                definition: Arc::clone(&definition),
+                definition: Arc::clone(definition),
                 endpoint: index,
                 mapping: NOTHING,
             },
-            shared: Arc::clone(&shared),
-            host: Arc::clone(&host),
+            shared: Arc::clone(shared),
+            host: Arc::clone(&self.host),
             index,
             made: Mutex::default(),
         });
-    TargetPoller {
-        endpoints: endpoints.collect(),
-        target,
-        host,
-        since: clock.now(),
-        clock,
-        board: Arc::new(StatusBoard::default()),
-        telemetry,
-        level: MetricsLevel::Detailed,
+        self.endpoints = endpoints.collect();
+        self
     }
+}
+
+/// What polls a target after a reload, with other endpoints.
+pub(super) fn reloaded(
+    old: &TargetPoller,
+    lab: &Arc<ScriptedServer>,
+    paths: &[&'static str],
+) -> TargetPoller {
+    let definition = definition(paths);
+    let keys = TargetKeys::new(&definition, vec!["http://a".parse().unwrap()], Vec::new());
+    let host = old.host.renewed("node", keys);
+    host.arrange();
+    let server = Arc::clone(lab) as Arc<dyn Transport>;
+    TargetPoller {
+        target: Arc::new(Target::named("node", &definition)),
+        endpoints: Vec::new(),
+        host: Arc::new(host),
+        clock: old.clock.clone(),
+        board: Arc::clone(&old.board),
+        telemetry: old.telemetry.clone(),
+        level: old.level,
+    }
+    .asking(&PerInstance::one(server), &old.endpoints[0].shared)
 }
 
 /// A poller of `paths` at an unknown host.

@@ -54,7 +54,7 @@ use super::{
 };
 use crate::{
     client::content_encoding::Codings,
-    definition::{self, Endpoint},
+    definition,
     pipeline::{
         Allowance, DocumentMapping, EndpointPoll, ErrorType, Inspect as _, Number, OwnReading,
         PartReadings, Readings, Sink, StatusBoard, TargetNames,
@@ -63,7 +63,9 @@ use crate::{
         caution::Caution,
         config::{CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
         outcome::Statuses,
-        target_resilience::{ReceiverResilience, ResilienceSettings, TargetResilience},
+        receiver_resilience::{ReceiverResilience, ResilienceSettings},
+        target_keys::TargetKeys,
+        target_resilience::TargetResilience,
     },
     settings,
     telemetry::Meter,

@@ -93,21 +93,13 @@ async fn a_suspect_is_not_polled_after_a_recovery_and_the_next_one_is_detected_t
 
 #[tokio::test(start_paused = true)]
 async fn a_reload_does_not_poll_a_suspect_again() {
-    use crate::resilience::inherited_state::InheritedState;
-
     let (lab, hangs) = deadlocks();
-    let old = stranger(&lab, settings(), &THREE);
-    old.poll_all().await;
+    let mut poller = stranger(&lab, settings(), &THREE);
+    poller.poll_all().await;
     hangs.store(false, Ordering::Relaxed);
     sleep(INTERVAL).await;
-    let new = stranger(&lab, settings(), &["/status", "/mixnodes"]);
-    new.host.take_over(InheritedState {
-        old: &old.host,
-        from: &[Some(1), Some(0)],
-        instances: &[Some(0)],
-        keeps_answers: true,
-    });
-    let poll = new.poll_all().await;
+    poller = lab::reloaded(&poller, &lab, &["/status", "/mixnodes"]);
+    let poll = poller.poll_all().await;
     assert_eq!(errors(&poll), [Some(ErrorType::Suspect), None]);
     assert_eq!(count(&lab, "/status"), 1);
 }

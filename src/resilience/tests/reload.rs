@@ -1,22 +1,22 @@
-//! Tests of the state that a host keeps when its settings change.
+//! Tests of what stays known of a target when its settings change.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
+
+use futures_util::poll as progress;
 
 use tokio::time::{Instant, advance};
 
-use super::{refused, secs, without_retries};
+use super::{host, keys, refused, secs, without_retries};
 use crate::{
-    definition::EndpointLabels,
     pipeline::{Body, CacheStatus, Inspect, PollOutcome},
     resilience::{
         budget::RetryBudget,
         cache::CacheHeaders,
         config::CacheConfig,
         executor::{AttemptError, AttemptRequest, AttemptResponse},
-        inherited_state::InheritedState,
-        target_resilience::{ReceiverResilience, ResilienceSettings, TargetResilience, TargetSlot},
+        receiver_resilience::{ReceiverResilience, ResilienceSettings},
+        target_resilience::TargetResilience,
     },
-    runtime::Clock,
     settings::Duration,
     telemetry::target_metrics::{MetricsLevel, TargetMetric},
 };
@@ -38,68 +38,34 @@ fn settings() -> ResilienceSettings {
     }
 }
 
-fn host(member: &Arc<TargetSlot>, paths: &[&str]) -> TargetResilience {
-    let labels = paths.iter().map(|path| EndpointLabels::new(path, path));
-    TargetResilience::new(member, "node", labels.collect(), &Clock::System)
-}
-
 async fn poll(host: &TargetResilience, endpoint: usize, is_up: bool) -> PollOutcome {
     super::poll(host, endpoint, |_| answer(is_up, CacheHeaders::default()))
         .await
         .outcome
 }
 
-fn heir(old: &TargetResilience, new: TargetResilience, from: &[Option<usize>]) -> TargetResilience {
-    new.take_over(InheritedState {
-        old,
-        from,
-        instances: &[Some(0)],
-        keeps_answers: true,
-    });
-    new
-}
-
-fn pool(member: &Arc<TargetSlot>, instances: &[&str]) -> TargetResilience {
-    let instances = instances.iter().map(|name| (*name).into()).collect();
-    TargetResilience::of_several(
-        member,
-        "pool",
-        instances,
-        vec![EndpointLabels::new("root", "/")],
-        &Clock::System,
-    )
-}
-
-/// A pool that continues `old`, with the instances at these positions of it.
-fn pool_after(
-    old: &TargetResilience,
-    new: TargetResilience,
-    instances: &[Option<usize>],
-) -> TargetResilience {
-    new.take_over(InheritedState {
-        old,
-        from: &[Some(0)],
-        instances,
-        keeps_answers: true,
-    });
+/// The target after a reload, with these endpoints and instances.
+fn reloaded(old: &TargetResilience, endpoints: &[&str], instances: &[&str]) -> TargetResilience {
+    let new = old.renewed("node", keys(endpoints, instances));
+    new.arrange();
     new
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_open_breaker_stays_open_until_its_time_is_over() {
     let fleet = ReceiverResilience::new(settings());
-    let member = fleet.join();
-    let old = host(&member, &["/"]);
+    let slot = fleet.join();
+    let old = host(&slot, &["root"], &[]);
     for _ in 0..5 {
         poll(&old, 0, false).await;
         advance(secs(1)).await;
     }
     let (retry_at, record) = (old.retry_at(0).unwrap(), old.decisions());
-    fleet.follow(ResilienceSettings {
+    fleet.apply(ResilienceSettings {
         interval: secs(30),
         ..settings()
     });
-    let new = heir(&old, host(&member, &["/"]), &[Some(0)]);
+    let new = reloaded(&old, &["root"], &[]);
     assert_eq!(new.retry_at(0), Some(retry_at));
     assert_eq!(new.decisions(), record);
     advance(retry_at - Instant::now()).await;
@@ -110,13 +76,12 @@ async fn an_open_breaker_stays_open_until_its_time_is_over() {
 #[tokio::test(start_paused = true)]
 async fn endpoints_keep_their_state_and_new_ones_start_empty() {
     let fleet = ReceiverResilience::new(settings());
-    let member = fleet.join();
-    let old = host(&member, &["/a", "/b"]);
-    old.set_polled(true);
+    let slot = fleet.join();
+    let old = host(&slot, &["a", "b"], &[]);
+    let _polled = old.polled();
     poll(&old, 1, true).await;
     advance(secs(4)).await;
-    let new = heir(&old, host(&member, &["/b", "/c"]), &[Some(1), None]);
-    new.set_polled(true);
+    let new = reloaded(&old, &["b", "c"], &[]);
     let kept = new.read(0).await;
     assert_eq!(kept.served, CacheStatus::Hit);
     assert_eq!(kept.age, Some(secs(4)));
@@ -125,24 +90,24 @@ async fn endpoints_keep_their_state_and_new_ones_start_empty() {
         let booked = all.filter(|own| own.metric == TargetMetric::FreshnessTime);
         booked.map(|own| own.value.as_f64()).sum::<f64>()
     };
-    assert_eq!(total(&new), 4.0, "of `/b`; `/c` has just begun");
+    assert_eq!(total(&new), 4.0, "of `b`; `c` has just begun");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_shorter_lifetime_applies_to_older_answers() {
     let fleet = ReceiverResilience::new(settings());
-    let member = fleet.join();
-    let old = host(&member, &["/"]);
+    let slot = fleet.join();
+    let old = host(&slot, &["root"], &[]);
     poll(&old, 0, true).await;
     let cache = CacheConfig {
         ttl: Duration::from_secs(1),
         ..CacheConfig::default()
     };
-    fleet.follow(ResilienceSettings {
+    fleet.apply(ResilienceSettings {
         cache: cache.policy(),
         ..settings()
     });
-    let new = heir(&old, host(&member, &["/"]), &[Some(0)]);
+    let new = reloaded(&old, &["root"], &[]);
     advance(secs(2)).await;
     let read = new.read(0).await;
     assert_eq!(read.served, CacheStatus::Stale, "nobody polls");
@@ -151,17 +116,64 @@ async fn a_shorter_lifetime_applies_to_older_answers() {
 #[tokio::test(start_paused = true)]
 async fn answers_to_other_credentials_are_not_kept() {
     let fleet = ReceiverResilience::new(settings());
-    let member = fleet.join();
-    let old = host(&member, &["/"]);
+    let slot = fleet.join();
+    let old = host(&slot, &["root"], &[]);
     poll(&old, 0, true).await;
-    let new = host(&member, &["/"]);
-    new.take_over(InheritedState {
-        old: &old,
-        from: &[Some(0)],
-        instances: &[Some(0)],
-        keeps_answers: false,
-    });
+    let new = reloaded(&old, &["root"], &[]);
+    assert_eq!(new.forget_answers(), 1);
     assert_eq!(new.read(0).await.served, CacheStatus::Missing);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_known_of_another_target() {
+    let slot = ReceiverResilience::new(settings()).join();
+    let old = host(&slot, &["root"], &["a", "b"]);
+    for _ in 0..60 {
+        poll(&old, 0, false).await;
+        advance(secs(5)).await;
+    }
+    assert!(old.retry_at(0).is_some());
+    let same = reloaded(&old, &["root"], &["c"]);
+    assert_eq!(same.since(), old.since());
+    assert!(!same.decisions().as_array().unwrap().is_empty(), "a pool");
+    let other = reloaded(&same, &["root"], &[]);
+    assert_eq!(other.retry_at(0), None);
+    assert!(other.decisions().as_array().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_waits_during_a_reload_gets_the_next_answer() {
+    let slot = ReceiverResilience::new(settings()).join();
+    let old = host(&slot, &["a", "b"], &[]);
+    let polled = old.polled();
+    let mut read = std::pin::pin!(old.read(0));
+    assert!(progress!(&mut read).is_pending());
+    let new = reloaded(&old, &["a", "b"], &[]);
+    let still_polled = new.polled();
+    drop(polled);
+    assert!(progress!(&mut read).is_pending());
+    assert_eq!(new.wanted_endpoints(), [true, false]);
+    poll(&new, 0, true).await;
+    assert_eq!(read.await.served, CacheStatus::Fresh);
+    drop(still_polled);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_never_gets_the_answer_of_another_endpoint() {
+    let slot = ReceiverResilience::new(settings()).join();
+    let old = host(&slot, &["a", "b"], &[]);
+    let _polled = old.polled();
+    poll(&old, 1, true).await;
+    let mut read = std::pin::pin!(old.read(0));
+    assert!(progress!(&mut read).is_pending());
+    let new = reloaded(&old, &["b", "a"], &[]);
+    poll(&new, 0, true).await;
+    let read = read.await;
+    assert_eq!(read.served, CacheStatus::Missing);
+    assert_eq!(old.read(1).await.served, CacheStatus::Missing);
+    assert_eq!(new.read(0).await.served, CacheStatus::Hit);
+    let told = new.decisions();
+    assert_eq!(told[0]["endpoint"].as_str(), Some("b"), "it moved");
 }
 
 /// Instance `bad` refuses, the others answer, and `seen` records the requests and whether they were
@@ -204,8 +216,8 @@ fn tagged() -> CacheHeaders {
 #[tokio::test(start_paused = true)]
 async fn a_remaining_instance_keeps_its_state_at_any_position() {
     let fleet = ReceiverResilience::new(settings());
-    let member = fleet.join();
-    let old = pool(&member, &["a", "b"]);
+    let slot = fleet.join();
+    let old = host(&slot, &["root"], &["a", "b"]);
     Pool::new(Some(0)).polled(&old, 60).await;
     let told = |host: &TargetResilience, name: &str| {
         let breaker = host.host()["instances"][name]["breaker"]["state"].clone();
@@ -223,32 +235,22 @@ async fn a_remaining_instance_keeps_its_state_at_any_position() {
     );
     assert!(a.2 >= 5 && b.1 == 60, "{a:?} {b:?}");
 
-    let new = pool_after(
-        &old,
-        pool(&member, &["b", "c", "a"]),
-        &[Some(1), None, Some(0)],
-    );
+    let new = reloaded(&old, &["root"], &["b", "c", "a"]);
     assert_eq!((told(&new, "a"), told(&new, "b")), (a, b));
     assert_eq!(told(&new, "c"), ("closed".to_owned(), 0, 0));
-    assert_eq!(new.decisions(), {
-        let again = pool_after(
-            &new,
-            pool(&member, &["a", "b", "c"]),
-            &[Some(2), Some(0), Some(1)],
-        );
-        again.decisions()
-    });
+    let decisions = new.decisions();
+    let again = reloaded(&new, &["root"], &["a", "b", "c"]);
+    assert_eq!(again.decisions(), decisions);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_answer_of_a_pool_survives_the_instance_that_gave_it() {
     let fleet = ReceiverResilience::new(settings());
-    let member = fleet.join();
-    let old = pool(&member, &["a"]);
-    old.set_polled(true);
+    let slot = fleet.join();
+    let old = host(&slot, &["root"], &["a"]);
+    let _polled = old.polled();
     Pool::new(None).polled(&old, 1).await;
-    let new = pool_after(&old, pool(&member, &["b"]), &[None]);
-    new.set_polled(true);
+    let new = reloaded(&old, &["root"], &["b"]);
     let read = new.read(0).await;
     assert_eq!(
         (read.served, read.age),
