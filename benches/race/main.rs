@@ -75,11 +75,12 @@ pub(crate) struct Options {
 
 fn main() -> Result<(), Error> {
     let options = Options::parse();
-    // The floor has the threads that the collector has; the rig has one.
     let mut runtime = match options.floor {
         Some(_) => tokio::runtime::Builder::new_multi_thread(),
         None => tokio::runtime::Builder::new_current_thread(),
     };
+    // The floor has the one worker that the collector has.
+    runtime.worker_threads(1);
     let runtime = runtime.enable_all().build()?;
     if let Some(port) = options.floor {
         return runtime.block_on(floor::run(&options, port));

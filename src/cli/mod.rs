@@ -33,7 +33,11 @@ use self::{
     args::{Args, Command, RunArgs},
     output::Output,
 };
-use crate::{config::Registers, runtime::build_runtime, telemetry::chain};
+use crate::{
+    config::Registers,
+    runtime::{RuntimeError, build_common_runtime},
+    telemetry::chain,
+};
 
 /// Why a command failed. It is printed once, as a chain.
 type CommandError = Box<dyn std::error::Error + Send + Sync>;
@@ -108,13 +112,5 @@ fn dispatch(args: Args, registers: &Registers) -> Result<ExitCode, CommandError>
 const LAST: Duration = Duration::from_secs(1);
 
 fn runtime() -> Result<tokio::runtime::Runtime, RuntimeError> {
-    let builder = tokio::runtime::Builder::new_multi_thread();
-    build_runtime(builder, None).map_err(RuntimeError)
+    build_common_runtime(std::env::var_os("TOKIO_WORKER_THREADS").as_deref())
 }
-
-/// No thread can be started.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "the system refuses to start a thread; is the limit of processes (`ulimit -u`, pids.max) reached?"
-)]
-struct RuntimeError(#[source] std::io::Error);

@@ -85,7 +85,7 @@ pub(super) async fn serve(
     open_files::raise_limit();
     let clock = Clock::System;
     let seed = u64::try_from(clock.since_epoch().as_nanos()).unwrap_or_default();
-    let listener_runtime = DedicatedRuntime::start("listeners").map_err(RuntimeError)?;
+    let listener_runtime = DedicatedRuntime::start("listeners").map_err(RuntimeError::Threads)?;
     let world = Environment {
         clock,
         seed,

@@ -34,7 +34,7 @@ const ENDPOINT: &str = "127.0.0.1:0";
 const PIPE_BYTES: usize = 64 * 1024;
 
 static RUNTIME: LazyLock<Runtime> =
-    LazyLock::new(|| build_runtime(Builder::new_multi_thread(), Some(1)).expect("threads"));
+    LazyLock::new(|| build_runtime(Builder::new_multi_thread(), 1).expect("threads"));
 
 /// A listener with a route of each kind. It has no port: a socket costs ten times what the request
 /// does.

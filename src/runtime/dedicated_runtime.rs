@@ -23,7 +23,7 @@ impl DedicatedRuntime {
     pub fn start(name: &str) -> io::Result<Self> {
         let mut builder = Builder::new_multi_thread();
         builder.thread_name(name);
-        let runtime = build_runtime(builder, Some(1))?;
+        let runtime = build_runtime(builder, 1)?;
         Ok(Self {
             handle: runtime.handle().clone(),
             runtime: Some(runtime),

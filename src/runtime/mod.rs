@@ -20,4 +20,4 @@ pub use files::{read_file, read_input, read_text, text_of};
 pub use rotated_text::{RotatedText, RotatedTextError};
 pub use spoken::{rounded_seconds, seconds};
 pub use tasks::{PAUSE_AFTER_PANIC, Severity, TaskEvent, TaskFailure, Tasks, catch_panic};
-pub use threads::build_runtime;
+pub use threads::{RuntimeError, build_common_runtime, build_runtime};

@@ -53,6 +53,7 @@ mod sending;
 mod shape;
 mod sockets;
 mod status_page;
+mod system_calls;
 mod shards;
 mod support;
 mod support_check;

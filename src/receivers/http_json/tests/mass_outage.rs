@@ -11,7 +11,7 @@ use super::{
 const HOSTS: usize = 300;
 const PLACES: usize = 102;
 const INTERVAL: Duration = Duration::from_secs(10);
-/// The wake grid: one percent of the interval.
+/// Half of the wake grid: one percent of the interval.
 const GRID: Duration = Duration::from_millis(100);
 const ANSWER: Duration = Duration::from_millis(5);
 const PATHS: [&str; 3] = ["/a", "/b", "/c"];
