@@ -20,7 +20,7 @@ use crate::{
         client_through, explain, read_body,
     },
     http::retry_after,
-    runtime::Clock,
+    runtime::{Clock, heavy},
     settings::Compression,
 };
 
@@ -29,6 +29,9 @@ const MAX_RESPONSE_BYTES: usize = 4 * 1024 * 1024;
 
 /// The largest number of redirects to another path of the same server.
 const MAX_REDIRECTS: usize = 5;
+
+/// A larger body takes a millisecond or more to compress.
+const LARGE_BYTES: usize = 64 * 1024;
 
 /// The version of remote write.
 const REMOTE_WRITE_VERSION: (HeaderName, HeaderValue) = (
@@ -132,7 +135,8 @@ impl HttpDestination {
     }
 
     async fn attempt(&self, payload: Bytes) -> Result<SendOutcome, Error> {
-        let body = self.protocol.compress(payload).map_err(Error::Compress)?;
+        let body = self.protocol.body(payload).await;
+        let body = body.map_err(Error::Compress)?;
         let (response, secrets) = self.exchange(body).await?;
         let status = response.status();
         if status.is_success() {
@@ -264,6 +268,16 @@ fn is_too_large(status: StatusCode, words: &str) -> bool {
 }
 
 impl Protocol {
+    /// The body of a request: compressed on another thread if that takes long, because one thread
+    /// polls all targets.
+    async fn body(self, payload: Bytes) -> io::Result<Bytes> {
+        if payload.len() <= LARGE_BYTES {
+            return self.compress(payload);
+        }
+        let compressed = heavy::offload(move || self.compress(payload)).await;
+        compressed.map_err(io::Error::other)?
+    }
+
     fn compress(self, payload: Bytes) -> io::Result<Bytes> {
         match self {
             Self::Otlp(compression) => compress::compress(compression, payload),
