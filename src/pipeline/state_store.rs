@@ -9,8 +9,9 @@
 use std::{
     any::{Any, TypeId},
     collections::HashMap,
+    convert::Infallible,
     fmt,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 /// Any state. The components that use it keep it alive.
@@ -21,8 +22,7 @@ type AnyState = Weak<dyn Any + Send + Sync>;
 pub struct StateStore(Mutex<HashMap<(TypeId, String), Vec<AnyState>>>);
 
 impl StateStore {
-    /// The state `T` of the component with this id. If no component uses one, `new` creates it. It
-    /// must not use this store.
+    /// The state `T` of the component with this id. If no component uses one, `new` creates it.
     pub fn get<T: Any + Send + Sync>(&self, id: &str, new: impl FnOnce() -> Arc<T>) -> Arc<T> {
         self.get_if(id, |_| true, new)
     }
@@ -36,25 +36,55 @@ impl StateStore {
         is_valid: impl Fn(&T) -> bool,
         new: impl FnOnce() -> Arc<T>,
     ) -> Arc<T> {
-        // The map is consistent at every moment.
-        let mut states = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.try_get_if(key, is_valid, || Ok::<_, Infallible>(new())) {
+            Ok(state) => state,
+        }
+    }
+
+    /// As [`Self::get_if`], where `new` may fail. It may use this store.
+    ///
+    /// # Errors
+    /// The error of `new`.
+    pub fn try_get_if<T: Any + Send + Sync, E>(
+        &self,
+        key: &str,
+        is_valid: impl Fn(&T) -> bool,
+        new: impl FnOnce() -> Result<Arc<T>, E>,
+    ) -> Result<Arc<T>, E> {
+        let key = (TypeId::of::<T>(), key.to_owned());
+        if let Some(state) = find(self.lock().get(&key), &is_valid) {
+            return Ok(state);
+        }
+        let new = new()?;
+        let mut states = self.lock();
         states.retain(|_, states| {
             states.retain(|state| state.strong_count() > 0);
             !states.is_empty()
         });
-        let states = states
-            .entry((TypeId::of::<T>(), key.to_owned()))
-            .or_default();
-        let used = states.iter().filter_map(Weak::upgrade);
-        let mut used = used.filter_map(|state| state.downcast::<T>().ok());
-        if let Some(state) = used.find(|state| is_valid(state)) {
-            return state;
+        let states = states.entry(key).or_default();
+        // Another thread may have been quicker.
+        if let Some(state) = find(Some(states), &is_valid) {
+            return Ok(state);
         }
-        let state = new();
-        let weak: AnyState = Arc::<T>::downgrade(&state);
+        let weak: AnyState = Arc::<T>::downgrade(&new);
         states.push(weak);
-        state
+        Ok(new)
     }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<(TypeId, String), Vec<AnyState>>> {
+        // The map is consistent at every moment.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A state that is in use and valid.
+fn find<T: Any + Send + Sync>(
+    states: Option<&Vec<AnyState>>,
+    is_valid: impl Fn(&T) -> bool,
+) -> Option<Arc<T>> {
+    let used = states?.iter().filter_map(Weak::upgrade);
+    let mut used = used.filter_map(|state| state.downcast::<T>().ok());
+    used.find(|state| is_valid(state))
 }
 
 impl fmt::Debug for StateStore {
@@ -82,6 +112,16 @@ mod tests {
         assert_eq!(*store.get("a", || Arc::new(5_u32)), 5);
         drop(get(&store, "c", "x"));
         assert_eq!(store.0.lock().unwrap().len(), 1, "nothing is left behind");
+    }
+
+    #[test]
+    fn a_state_may_be_made_of_others_and_what_fails_leaves_nothing_behind() {
+        let store = StateStore::default();
+        let any = |_: &String| true;
+        let made = || Ok::<_, ()>(Arc::new(format!("{}!", get(&store, "part", "x"))));
+        assert_eq!(*store.try_get_if("a", any, made).unwrap(), "x!");
+        assert_eq!(store.try_get_if("b", any, || Err("no")), Err("no"));
+        assert_eq!(*get(&store, "b", "y"), "y");
     }
 
     #[test]

@@ -31,9 +31,9 @@ pub struct Target {
     pub definition: Arc<Definition>,
 }
 
-impl Target {
-    /// Whether both have the same description.
-    pub fn is_like(&self, other: &Self) -> bool {
+/// Two targets are equal if they have the same description.
+impl PartialEq for Target {
+    fn eq(&self, other: &Self) -> bool {
         // Everything else follows from the URL.
         Arc::ptr_eq(&self.definition, &other.definition)
             && self.name == other.name
@@ -42,7 +42,9 @@ impl Target {
             && self.replicas == other.replicas
             && self.labels == other.labels
     }
+}
 
+impl Target {
     /// Whether both are one target whose instances changed.
     pub fn is_same_pool(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.definition, &other.definition)

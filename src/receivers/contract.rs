@@ -16,7 +16,7 @@ use super::network::Network;
 use crate::{
     client::auth::Authenticators,
     definition::Definition,
-    pipeline::{Consumer, DocumentMapping, Poll, StatusBoard, Target, TargetNames},
+    pipeline::{Consumer, DocumentMapping, Poll, StateStore, StatusBoard, Target, TargetNames},
     resilience::{feasibility::FeasibilityFinding, simulation::SimulationSettings},
     runtime::{Clock, Tasks},
     settings::{BuildError, ComponentConfig, ComponentType, ExtensionUse},
@@ -166,6 +166,8 @@ pub struct ReceiverContext {
     pub mapping: DocumentMapping,
     /// What authenticates requests.
     pub authenticators: Authenticators,
+    /// The state that outlives the components of one configuration.
+    pub states: Arc<StateStore>,
     /// Whether polls come with the text of their bodies, which a command shows or records.
     pub keeps_text: bool,
     /// How far a command is that polls each target once.

@@ -298,6 +298,7 @@ impl Builder<'_> {
             network: site.network.clone(),
             mapping: mapping::DOCUMENTS,
             authenticators: offers.authenticators.clone(),
+            states: Arc::clone(&site.states),
             keeps_text: false,
             polled_once: PolledOnce::default(),
         };

@@ -61,7 +61,7 @@ struct ServiceContext {
     network: Network,
     started: Instant,
     reload: ReloadTrigger,
-    states: StateStore,
+    states: Arc<StateStore>,
 }
 
 /// A running collector.
@@ -95,7 +95,7 @@ impl ServiceContext {
             network: world.network.clone(),
             started: Instant::now(),
             reload,
-            states: StateStore::default(),
+            states: Arc::default(),
         };
         (site, requests)
     }

@@ -144,6 +144,7 @@ fn context(id: &str, authenticators: &Authenticators, polled: &PolledOnce) -> Re
         network: Network::default(),
         mapping: mapping::DOCUMENTS,
         authenticators: authenticators.clone(),
+        states: Arc::default(),
         keeps_text: true,
         polled_once: polled.clone(),
     }

@@ -15,15 +15,25 @@ impl Authenticators {
         self.0.get(id)
     }
 
-    /// Whether those with these ids are the same as in `other`, not only equal.
-    pub fn are_those_of<'i>(
-        &self,
-        other: &Self,
-        ids: impl IntoIterator<Item = &'i ComponentId>,
-    ) -> bool {
-        let address = |of: &Self, id| of.get(id).map(|of| Arc::as_ptr(of).cast::<()>());
-        let mut ids = ids.into_iter();
-        ids.all(|id| address(self, id) == address(other, id))
+    /// Those with these ids.
+    pub fn used<'i>(&self, ids: impl IntoIterator<Item = &'i ComponentId>) -> UsedAuthenticators {
+        UsedAuthenticators(ids.into_iter().map(|id| self.get(id).cloned()).collect())
+    }
+}
+
+/// The authenticators that a component uses. Two lists are equal if they have the same ones, not
+/// only equal ones: another one may know other credentials.
+#[derive(Debug, Clone)]
+pub struct UsedAuthenticators(Vec<Option<Arc<dyn Authenticator>>>);
+
+impl PartialEq for UsedAuthenticators {
+    fn eq(&self, other: &Self) -> bool {
+        let address = |of: &Option<Arc<dyn Authenticator>>| {
+            let of = of.as_ref();
+            of.map(|of| Arc::as_ptr(of).cast::<()>())
+        };
+        let (one, other) = (self.0.iter(), other.0.iter());
+        one.map(address).eq(other.map(address))
     }
 }
 

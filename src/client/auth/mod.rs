@@ -24,7 +24,7 @@ use http::{HeaderMap, Method, StatusCode};
 use reqwest::Url;
 
 pub use self::{
-    authenticators::Authenticators,
+    authenticators::{Authenticators, UsedAuthenticators},
     config::ClientAuthConfig,
     header::{HeaderAuth, HeaderCredentials},
     origin::{Answer, OriginAuth, OriginCredentials},

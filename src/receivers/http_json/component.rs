@@ -112,8 +112,7 @@ impl ReceiverConfig for Config {
     }
 
     fn target_names(&self) -> BTreeSet<String> {
-        let targets = self.targets.iter();
-        targets.map(TargetConfig::display_name).collect()
+        self.names()
     }
 
     fn definitions(&self) -> &[String] {
@@ -204,10 +203,10 @@ impl Receiver for TargetManager {
         // A definition that cannot be read had its message when the configuration was checked.
         let definitions = config.definition.iter();
         let now = definitions.filter_map(|name| Some(definition::load(name).ok()?.digest));
-        if next.is_same && now.eq(self.spec().digests()) {
+        if next.is_same && now.eq(self.spec().settings.digests.iter().copied()) {
             return Ok(ReceiverChange::Nothing);
         }
-        let next = config.receiver(Some(&self), next.context)?;
+        let next = config.receiver(Some(&self.discovered_by()), next.context)?;
         let apply = move || self.apply(next).done().boxed();
         Ok(ReceiverChange::Apply(Box::new(apply)))
     }

@@ -185,10 +185,9 @@ impl Config {
         }
     }
 
-    /// Whether both poll a target in the same way: only the list of targets and the first poll may
-    /// differ.
-    pub(super) fn treats_targets_like(&self, other: &Self) -> bool {
-        let without = |config: &Self| Self {
+    /// How a target is polled, without which targets there are and when the first poll is.
+    pub(super) fn of_any_target(&self) -> Self {
+        Self {
             targets: Vec::new(),
             static_configs: Vec::new(),
             file_sd_configs: Vec::new(),
@@ -198,19 +197,14 @@ impl Config {
             relabel_configs: Vec::new(),
             shard: None,
             initial_delay: Duration::default(),
-            ..config.clone()
-        };
-        without(self) == without(other)
+            ..self.clone()
+        }
     }
 
-    /// Whether both discover targets in the same way. The names of `targets` are part of that,
-    /// because discovered targets must not have them.
-    pub(super) fn discovers_like(&self, other: &Self) -> bool {
-        let names = |config: &Self| -> BTreeSet<_> {
-            let targets = config.targets.iter();
-            targets.map(TargetConfig::display_name).collect()
-        };
-        self.discovery() == other.discovery() && names(self) == names(other)
+    /// The names of `targets`, which no discovered target may have.
+    pub(super) fn names(&self) -> BTreeSet<String> {
+        let targets = self.targets.iter();
+        targets.map(TargetConfig::display_name).collect()
     }
 
     /// The extensions that it uses.
@@ -236,23 +230,6 @@ impl Config {
             .iter()
             .filter_map(|target| target.auth.as_ref());
         std::iter::once(&self.auth).chain(of_targets)
-    }
-
-    /// Whether both can use the same HTTP clients.
-    pub(super) fn connects_like(&self, other: &Self) -> bool {
-        let settings = |config: &Self| {
-            let Self {
-                collection_interval,
-                max_redirects,
-                max_idle_conns,
-                proxy,
-                tls,
-                ..
-            } = config.clone();
-            let limits = (collection_interval, max_redirects, max_idle_conns);
-            (limits, proxy, tls)
-        };
-        settings(self) == settings(other)
     }
 
     /// Those of `targets` that this collector polls: all of them without shards.

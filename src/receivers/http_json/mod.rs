@@ -39,7 +39,10 @@ pub use self::{
 use self::{
     poll::{sample, saved_pages, schedule::Timing},
     spec::TargetSpec,
-    targets::{definition_selection::DefinitionSelector, discovery::TargetDiscovery},
+    targets::{
+        definition_selection::DefinitionSelector,
+        discovery::{DiscoveredBy, TargetDiscovery},
+    },
 };
 use crate::{
     definition::{Definition, Endpoint},
@@ -51,7 +54,7 @@ use crate::{
 
 /// A built receiver: what it polls at first, and how.
 pub struct HttpJsonReceiver {
-    config: Arc<Config>,
+    discovered_by: Arc<DiscoveredBy>,
     spec: Arc<ReceiverSpec>,
     targets: Vec<Arc<TargetConfig>>,
     timing: Timing,

@@ -5,29 +5,46 @@ use std::sync::Arc;
 
 use super::{
     build_error::BuildError,
-    config::TargetConfig,
-    http::{clients::Pinned, transport::Transport},
+    config::{Config, TargetConfig},
+    http::clients::TransportFactory,
     poll::{endpoint::ReceiverParts, schedule::Timing},
     telemetry::TargetRefusal,
 };
 use crate::{
-    definition::Definition,
+    client::{ClientAuthConfig, auth::UsedAuthenticators},
+    definition::{Definition, Parameters},
     receivers::contract::ReceiverContext,
     resilience::receiver_resilience::{ReceiverResilience, ResilienceSettings},
-    settings::TargetUrl,
+    settings::Headers,
     telemetry::{chain, target_metrics::MetricsLevel},
 };
 
-/// Makes the client of the target at a URL; for a probe, one that connects to known addresses only.
-pub(crate) type TransportFactory =
-    Arc<dyn Fn(&TargetUrl, Option<Pinned>) -> Result<Arc<dyn Transport>, BuildError> + Send + Sync>;
+/// What decides how targets are polled. As long as it is the same, so is the spec of the receiver.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct PollSettings {
+    /// Without the list of targets.
+    pub(crate) config: Config,
+    /// Of the definitions.
+    pub(crate) digests: Vec<u64>,
+    pub(crate) authenticators: UsedAuthenticators,
+}
+
+/// Who asks a target. Another one may get other answers.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Asker<'s> {
+    headers: &'s Headers,
+    parameters: &'s Parameters,
+    auth: &'s ClientAuthConfig,
+    authenticator: UsedAuthenticators,
+}
 
 /// What all targets of a receiver have in common.
 pub struct ReceiverSpec {
+    pub(crate) settings: PollSettings,
     pub(crate) context: ReceiverContext,
     /// What a target may speak, in the order in which it is tried.
     pub(crate) definitions: Vec<Arc<Definition>>,
-    pub(crate) connect: TransportFactory,
+    pub(crate) clients: Arc<dyn TransportFactory>,
     /// How many report metrics each target has.
     pub(crate) level: MetricsLevel,
     pub(crate) shared: Arc<ReceiverParts>,
@@ -47,12 +64,22 @@ pub(crate) struct TargetSpec {
     pub(crate) timing: Timing,
 }
 
-impl ReceiverSpec {
-    /// Digests of the definitions, which differ where a definition of the same name differs.
-    pub fn digests(&self) -> impl Iterator<Item = u64> {
-        self.definitions.iter().map(|definition| definition.digest)
+impl TargetSpec {
+    /// Who asks the target.
+    pub(crate) fn asker(&self) -> Asker<'_> {
+        let PollSettings { config, .. } = &self.receiver.settings;
+        let auth = self.config.auth.as_ref().unwrap_or(&config.auth);
+        let authenticators = &self.receiver.context.authenticators;
+        Asker {
+            headers: &config.headers,
+            parameters: &config.parameters,
+            auth,
+            authenticator: authenticators.used(&auth.authenticator),
+        }
     }
+}
 
+impl ReceiverSpec {
     /// Counts and logs a target that cannot be polled.
     pub(crate) fn refuse_invalid(&self, config: &TargetConfig, error: &BuildError) {
         let name = config.display_name();

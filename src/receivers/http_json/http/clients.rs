@@ -15,6 +15,7 @@ use tokio_rustls::rustls::ClientConfig;
 use super::{
     client::{ConnectionBudget, HttpClient, TargetClient},
     connection::Connector,
+    transport::Transport,
 };
 use crate::{
     client::{ProxyChoice, Tls, client_builder, without_decoding},
@@ -26,7 +27,7 @@ use crate::{
 /// Makes the client of each target.
 #[derive(Debug)]
 pub(crate) struct ClientFactory {
-    settings: ClientOptions,
+    pub(crate) settings: ClientSettings,
     /// Opens connections in clear text; none where requests go through a proxy.
     connector: Option<Connector>,
     budget: Arc<ConnectionBudget>,
@@ -56,35 +57,99 @@ impl Resolve for Pinned {
     }
 }
 
-/// What all clients have in common.
-#[derive(Debug)]
-struct ClientOptions {
+/// What decides how targets are connected to.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ClientSettings {
     max_redirects: usize,
     proxy: Option<String>,
     tls: Tls,
+    max_idle_conns: usize,
     /// How long a kept connection waits for the next poll.
     idle: Duration,
+    /// How many endpoints a target has, each of which is a connection.
+    endpoints: usize,
 }
 
-impl ClientFactory {
-    /// For targets of so many endpoints, each of which is a connection.
-    pub(crate) fn new(config: &Config, endpoints: usize) -> Result<Self, BuildError> {
-        let settings = ClientOptions {
+/// Makes the clients of targets.
+pub(crate) trait TransportFactory: Send + Sync {
+    /// The client of the target at `endpoint`; for a probe, one that connects to known addresses
+    /// only.
+    ///
+    /// # Errors
+    /// If its TLS cannot be set up.
+    fn transport(
+        &self,
+        endpoint: &TargetUrl,
+        pinned: Option<Pinned>,
+    ) -> Result<Arc<dyn Transport>, BuildError>;
+}
+
+impl TransportFactory for ClientFactory {
+    fn transport(
+        &self,
+        endpoint: &TargetUrl,
+        pinned: Option<Pinned>,
+    ) -> Result<Arc<dyn Transport>, BuildError> {
+        Ok(Arc::new(match pinned {
+            None => self.for_target(endpoint)?,
+            Some(pinned) => self.for_probe(endpoint, pinned)?,
+        }))
+    }
+}
+
+/// One client for all.
+impl TransportFactory for Arc<dyn Transport> {
+    fn transport(
+        &self,
+        _endpoint: &TargetUrl,
+        _pinned: Option<Pinned>,
+    ) -> Result<Arc<dyn Transport>, BuildError> {
+        Ok(Self::clone(self))
+    }
+}
+
+impl ClientSettings {
+    /// For targets of so many endpoints.
+    pub(crate) fn new(config: &Config, endpoints: usize) -> Self {
+        Self {
             max_redirects: config.max_redirects,
             proxy: config.proxy.clone(),
             tls: config.tls.clone(),
+            max_idle_conns: config.max_idle_conns,
             // The connections of a target that is gone should not stay much longer than it.
             idle: config.collection_interval.get() * 2,
-        };
-        let budget = Arc::new(ConnectionBudget::new(
             endpoints,
-            max_kept(config.max_idle_conns),
+        }
+    }
+
+    /// Without `tls`, for clear text only.
+    fn builder(&self, tls: Option<&ClientConfig>) -> reqwest::Result<ClientBuilder> {
+        let proxy = match self.proxy.as_deref() {
+            None => ProxyChoice::None,
+            Some("environment") => ProxyChoice::Environment,
+            Some(proxy) => ProxyChoice::Through(Box::new(Proxy::all(proxy)?)),
+        };
+        // Redirects are followed by `redirect.rs`, bodies unpacked by `network.rs`.
+        Ok(without_decoding(client_builder(tls.cloned(), proxy)))
+    }
+}
+
+impl ClientFactory {
+    /// Opens no connection yet.
+    ///
+    /// # Errors
+    /// If the proxy or what `tls` names cannot be used.
+    pub(crate) fn new(settings: ClientSettings) -> Result<Self, BuildError> {
+        let budget = Arc::new(ConnectionBudget::new(
+            settings.endpoints,
+            max_kept(settings.max_idle_conns),
         ));
         let clear = HttpClient::new(|| settings.builder(None), settings.idle, &budget);
         let clear = clear.map_err(BuildError::Client)?;
-        let connector = config.proxy.is_none().then(Connector::new);
+        let connector = settings.proxy.is_none().then(Connector::new);
         let clear = clear.connecting_by(connector.clone());
         let clear = clear.following(settings.max_redirects);
+        let needs_files = settings.tls != Tls::default();
         let clients = Self {
             settings,
             connector,
@@ -92,7 +157,7 @@ impl ClientFactory {
             clear,
             secure: Mutex::default(),
         };
-        if config.tls != Tls::default() {
+        if needs_files {
             clients.secure()?; // what it names should be there from the start
         }
         Ok(clients)
@@ -152,18 +217,5 @@ fn max_kept(wanted: usize) -> usize {
     match open_files::limit() {
         Some(limit) => wanted.min(limit / 3),
         None => wanted,
-    }
-}
-
-impl ClientOptions {
-    /// Without `tls`, for clear text only.
-    fn builder(&self, tls: Option<&ClientConfig>) -> reqwest::Result<ClientBuilder> {
-        let proxy = match self.proxy.as_deref() {
-            None => ProxyChoice::None,
-            Some("environment") => ProxyChoice::Environment,
-            Some(proxy) => ProxyChoice::Through(Box::new(Proxy::all(proxy)?)),
-        };
-        // Redirects are followed by `redirect.rs`, bodies unpacked by `network.rs`.
-        Ok(without_decoding(client_builder(tls.cloned(), proxy)))
     }
 }

@@ -69,9 +69,27 @@ pub(crate) struct ReceiverParts {
     /// The time of day.
     pub(crate) clock: Clock,
     /// Counts requests.
-    pub(crate) telemetry: ReceiverTelemetry,
+    pub(crate) telemetry: Arc<ReceiverTelemetry>,
     /// Whether polls come with the text of their bodies.
     pub(crate) keeps_text: bool,
+}
+
+impl ReceiverParts {
+    /// The same for probes, which send no credentials and have places of their own.
+    pub(crate) fn for_probes(&self, concurrency: usize) -> Self {
+        Self {
+            headers: HeaderMap::new(),
+            parameters: Arc::clone(&self.parameters),
+            auth: None,
+            body_limit_bytes: self.body_limit_bytes,
+            memory: Arc::clone(&self.memory),
+            kept: Arc::clone(&self.kept),
+            places: Arc::new(Places::new(concurrency)),
+            clock: self.clock.clone(),
+            telemetry: Arc::clone(&self.telemetry),
+            keeps_text: self.keeps_text,
+        }
+    }
 }
 
 /// One endpoint of one target.

@@ -12,6 +12,7 @@ use tokio::{
 /// when many hosts hang at once, the others still find one.
 #[derive(Debug)]
 pub(crate) struct Places {
+    count: usize,
     all: Semaphore,
     /// Of these, the ones for hosts that may hang.
     doubtful: Semaphore,
@@ -27,9 +28,15 @@ pub(crate) struct Place<'p> {
 impl Places {
     pub(crate) fn new(count: usize) -> Self {
         Self {
+            count,
             all: Semaphore::new(count),
             doubtful: Semaphore::new(count.div_ceil(2)),
         }
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.count
     }
 
     /// Waits for a place, for `limit` at most.

@@ -41,7 +41,7 @@ struct BoardEntry {
     target: Arc<Target>,
     polled: PolledTarget,
     board: Arc<StatusBoard>,
-    telemetry: ReceiverTelemetry,
+    telemetry: Arc<ReceiverTelemetry>,
 }
 
 impl PollState {
@@ -117,7 +117,7 @@ impl BoardEntry {
             target,
             polled: poller.host.polled(),
             board: Arc::clone(&poller.board),
-            telemetry: poller.telemetry.clone(),
+            telemetry: Arc::clone(&poller.telemetry),
         }
     }
 

@@ -20,7 +20,7 @@ pub(crate) struct TargetPoller {
     pub(crate) host: Arc<TargetResilience>,
     pub(crate) clock: Clock,
     pub(crate) board: Arc<StatusBoard>,
-    pub(crate) telemetry: ReceiverTelemetry,
+    pub(crate) telemetry: Arc<ReceiverTelemetry>,
     pub(crate) level: MetricsLevel,
 }
 

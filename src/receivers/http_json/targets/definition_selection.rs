@@ -83,7 +83,7 @@ impl DefinitionSelector {
             current: 0,
         };
         next.select(spoken.unwrap_or_default())?;
-        let keeps_answers = next.spec.asks_like(&self.spec);
+        let keeps_answers = next.spec.asker() == self.spec.asker();
         for poller in next.made() {
             poller.host.arrange();
             if !keeps_answers {

@@ -12,9 +12,13 @@ use serde_json::{Map, Value, json};
 use tokio::time::{Instant, timeout};
 
 use crate::{
+    client::auth::UsedAuthenticators,
     discovery::{Address, DiscoveredTarget, Discovery, Found, SourceStatus, Sources},
     pipeline::{AddressFilter, AddressList, DiscoveryStatus, Window},
-    receivers::{contract::ReceiverContext, http_json::config::TargetConfig},
+    receivers::{
+        contract::ReceiverContext,
+        http_json::config::{Config, TargetConfig},
+    },
     runtime::{Clock, Tasks},
 };
 
@@ -28,6 +32,33 @@ impl From<&DiscoveredTarget> for TargetConfig {
                 Address::Replicas(urls) => Self::pool(urls.clone()),
             }
         }
+    }
+}
+
+/// What decides which targets are discovered.
+#[derive(Debug)]
+pub(crate) struct DiscoveredBy {
+    config: Config,
+    authenticators: UsedAuthenticators,
+}
+
+impl DiscoveredBy {
+    pub(crate) fn new(config: &Config, context: &ReceiverContext) -> Self {
+        let discovery = config.discovery();
+        let used = discovery.uses().map(|used| used.id);
+        Self {
+            config: config.clone(),
+            authenticators: context.authenticators.used(used),
+        }
+    }
+}
+
+impl PartialEq for DiscoveredBy {
+    fn eq(&self, other: &Self) -> bool {
+        let (one, another) = (&self.config, &other.config);
+        one.discovery() == another.discovery()
+            && one.names() == another.names()
+            && self.authenticators == other.authenticators
     }
 }
 

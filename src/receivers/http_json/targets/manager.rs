@@ -10,7 +10,7 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    discovery::TargetDiscovery,
+    discovery::{DiscoveredBy, TargetDiscovery},
     handle::{StopHandle, TargetHandle},
     probed_hosts::ProbedHosts,
     reconcile::reconcile,
@@ -20,7 +20,7 @@ use crate::{
     pipeline::Consumer,
     receivers::http_json::{
         HttpJsonReceiver,
-        config::{Config, TargetConfig},
+        config::TargetConfig,
         poll::{schedule::Timing, signals::Turns},
         spec::{ReceiverSpec, TargetSpec},
         telemetry::TargetRefusal,
@@ -40,7 +40,7 @@ pub struct TargetManager {
 
 /// What is polled, and how.
 struct ManagedTargets {
-    config: Arc<Config>,
+    discovered_by: Arc<DiscoveredBy>,
     spec: Arc<ReceiverSpec>,
     timing: Timing,
     /// The targets of the configuration.
@@ -71,7 +71,7 @@ impl TargetManager {
         tasks: Tasks,
     ) -> Self {
         let managed = ManagedTargets {
-            config: Arc::clone(&receiver.config),
+            discovered_by: Arc::clone(&receiver.discovered_by),
             spec: Arc::clone(&receiver.spec),
             timing: receiver.timing,
             fixed: Vec::new(),
@@ -95,9 +95,9 @@ impl TargetManager {
         Arc::clone(&self.lock().spec)
     }
 
-    /// The configuration with which it runs.
-    pub(crate) fn config(&self) -> Arc<Config> {
-        Arc::clone(&self.lock().config)
+    /// What decides which targets are discovered.
+    pub(crate) fn discovered_by(&self) -> Arc<DiscoveredBy> {
+        Arc::clone(&self.lock().discovered_by)
     }
 
     /// Polls what `next` polls, in its way. New targets start at once. Targets that are gone stop:
@@ -119,7 +119,7 @@ impl TargetManager {
             managed.spec = next.spec;
         }
         managed.spec.shared.telemetry.shard.set(next.shard);
-        managed.config = next.config;
+        managed.discovered_by = next.discovered_by;
         managed.timing = next.timing;
         managed.fixed = next.targets;
         let discovery = match next.discovery {

@@ -3,8 +3,8 @@
 //! In reading order: `manager` holds a `handle` for each target; `discovery` finds targets;
 //! `reconcile` compares what is polled with what should be; `task` is what runs for each target;
 //! `definition_selection` holds its pollers, one for each definition; `poller_builder` builds them;
-//! `reload` builds them for a new spec, with the state that still holds; `probe` polls a target
-//! once on demand, and `probed_hosts` remembers the endpoint that made a host hang.
+//! `probe` polls a target once on demand, and `probed_hosts` remembers the endpoint that made a host
+//! hang.
 
 pub(super) mod definition_selection;
 pub(super) mod discovery;
@@ -14,5 +14,4 @@ pub(super) mod poller_builder;
 mod probe;
 mod probed_hosts;
 mod reconcile;
-mod reload;
 mod task;

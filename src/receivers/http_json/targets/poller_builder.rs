@@ -87,14 +87,14 @@ impl ReceiverSpec {
         config: &TargetConfig,
         earlier: Option<(&TargetSpec, &TargetParts)>,
     ) -> Result<PerInstance<Arc<dyn Transport>>, BuildError> {
-        let kept = earlier.filter(|(spec, _)| Arc::ptr_eq(&self.connect, &spec.receiver.connect));
+        let kept = earlier.filter(|(spec, _)| Arc::ptr_eq(&self.clients, &spec.receiver.clients));
         let kept = |url: &TargetUrl| {
             let (spec, parts) = kept?;
             let position = spec.config.urls().position(|old| old == url)?;
             Some(Arc::clone(parts.transports.at(position)))
         };
         let instances = config.instances().ok_or(BuildError::NoEndpoint)?;
-        instances.try_map(|url| kept(url).map_or_else(|| (self.connect)(url, None), Ok))
+        instances.try_map(|url| kept(url).map_or_else(|| self.clients.transport(url, None), Ok))
     }
 
     /// The poller of a target that speaks `definition`. It is in force after
@@ -113,7 +113,7 @@ impl ReceiverSpec {
         let instances = config.instances().ok_or(BuildError::NoEndpoint)?;
         let target = config.resolve(id, &instances, definition);
         let target = match earlier {
-            Some(earlier) if earlier.target.is_like(&target) => Arc::clone(&earlier.target),
+            Some(earlier) if *earlier.target == target => Arc::clone(&earlier.target),
             _ => Arc::new(target),
         };
         let keys = config.keys(definition);
@@ -127,7 +127,7 @@ impl ReceiverSpec {
             host,
             clock: clock.clone(),
             board: Arc::clone(&self.context.board),
-            telemetry: self.shared.telemetry.clone(),
+            telemetry: Arc::clone(&self.shared.telemetry),
             level: self.level,
         })
     }

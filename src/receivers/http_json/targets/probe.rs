@@ -44,7 +44,7 @@ impl TargetManager {
             target: target.clone(),
         })?;
         let endpoint = TargetUrl::from(order.endpoint.clone());
-        let transport = (spec.connect)(&endpoint, Some(pinned));
+        let transport = spec.clients.transport(&endpoint, Some(pinned));
         let unable = |error| ProbeRefusal::Unable {
             target: target.clone(),
             source: Box::new(error),
@@ -146,7 +146,7 @@ mod tests {
     use super::*;
     use crate::receivers::http_json::{
         config::Config,
-        http::clients::ClientFactory,
+        http::clients::{ClientFactory, ClientSettings},
         http::transport::{Transport as _, TransportError, TransportRequest},
     };
 
@@ -164,7 +164,7 @@ mod tests {
         let pinned = resolve(&endpoint, &allow, deadline, looked_up).await;
         let later = resolve(&endpoint, &allow, deadline, lookup(&endpoint)).await;
         assert!(later.is_none(), "that would be refused: {later:?}");
-        let clients = ClientFactory::new(&Config::default(), 1).unwrap();
+        let clients = ClientFactory::new(ClientSettings::new(&Config::default(), 1)).unwrap();
         let client = clients.for_probe(&endpoint.clone().into(), pinned.unwrap());
         let request = TransportRequest::get(endpoint.get().as_str());
         let client = client.unwrap();

@@ -11,7 +11,7 @@ use crate::{
     pipeline::ErrorType,
     receivers::http_json::{
         config::Config,
-        http::clients::ClientFactory,
+        http::clients::{ClientFactory, ClientSettings},
         http::transport::{Transport as _, TransportError, TransportRequest, TransportResponse},
     },
     telemetry::chain,
@@ -41,7 +41,7 @@ async fn get(url: &str, max_redirects: usize) -> Result<TransportResponse, Trans
         max_redirects,
         ..Config::default()
     };
-    let client = ClientFactory::new(&config, 1).unwrap();
+    let client = ClientFactory::new(ClientSettings::new(&config, 1)).unwrap();
     let client = client.for_target(&url.parse().unwrap()).unwrap();
     let headers = [
         (

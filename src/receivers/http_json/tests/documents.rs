@@ -65,7 +65,7 @@ fn poller_of_both() -> (TargetPoller, Arc<Allowance>) {
             kept: Allowance::new(0),
             places: Arc::new(Places::new(8)),
             clock,
-            telemetry: endpoint.shared.telemetry.clone(),
+            telemetry: Arc::clone(&endpoint.shared.telemetry),
             keeps_text: false,
         });
         endpoint.mapper.reader = Reader::json(1024 * 1024);

@@ -195,7 +195,11 @@ fn clock() -> Clock {
     Clock::starting_at(UNIX_EPOCH + Duration::from_secs(1_000_000))
 }
 
-fn shared(concurrency: usize, clock: &Clock, telemetry: &ReceiverTelemetry) -> Arc<ReceiverParts> {
+fn shared(
+    concurrency: usize,
+    clock: &Clock,
+    telemetry: &Arc<ReceiverTelemetry>,
+) -> Arc<ReceiverParts> {
     Arc::new(ReceiverParts {
         headers: HeaderMap::new(),
         parameters: Arc::default(),
@@ -205,7 +209,7 @@ fn shared(concurrency: usize, clock: &Clock, telemetry: &ReceiverTelemetry) -> A
         kept: Allowance::new(u64::MAX),
         places: Arc::new(Places::new(concurrency)),
         clock: clock.clone(),
-        telemetry: telemetry.clone(),
+        telemetry: Arc::clone(telemetry),
         keeps_text: true,
     })
 }
@@ -222,6 +226,28 @@ pub(super) const NOTHING: DocumentMapping = DocumentMapping {
     join: |_, _, _| Readings::default(),
 };
 
+/// What a receiver with the name `id` needs in addition to its settings.
+pub(super) fn context(
+    id: &str,
+    meter: &Meter,
+    board: &Arc<StatusBoard>,
+    names: &Arc<TargetNames>,
+) -> ReceiverContext {
+    ReceiverContext {
+        id: id.to_owned(),
+        clock: clock(),
+        meter: meter.clone(),
+        board: Arc::clone(board),
+        names: Arc::clone(names),
+        network: Network::default(),
+        authenticators: Authenticators::default(),
+        states: Arc::default(),
+        mapping: NOTHING,
+        keeps_text: true,
+        polled_once: PolledOnce::default(),
+    }
+}
+
 /// A receiver with the name `id` and no targets. All its targets are the same server.
 pub(super) fn receiver(
     id: &str,
@@ -230,23 +256,13 @@ pub(super) fn receiver(
     board: &Arc<StatusBoard>,
     names: &Arc<TargetNames>,
 ) -> HttpJsonReceiver {
-    let context = ReceiverContext {
-        id: id.to_owned(),
-        clock: clock(),
-        meter: meter.clone(),
-        board: Arc::clone(board),
-        names: Arc::clone(names),
-        network: Network::default(),
-        authenticators: Authenticators::default(),
-        mapping: NOTHING,
-        keeps_text: true,
-        polled_once: PolledOnce::default(),
-    };
-    let telemetry = ReceiverTelemetry::new(&context.meter, id);
-    let server = Arc::clone(lab);
+    let context = context(id, meter, board, names);
+    let telemetry = Arc::new(ReceiverTelemetry::new(&context.meter, id));
+    let server = Arc::clone(lab) as Arc<dyn Transport>;
     let spec = ReceiverSpec {
+        settings: Config::default().poll_settings(&[], &context),
         definitions: vec![definition(&["/a"])],
-        connect: Arc::new(move |_, _| Ok(Arc::clone(&server) as Arc<dyn Transport>)),
+        clients: Arc::new(server),
         level: MetricsLevel::Detailed,
         shared: shared(8, &context.clock, &telemetry),
         shared_by_probes: shared(8, &context.clock, &telemetry),
@@ -255,7 +271,7 @@ pub(super) fn receiver(
         context,
     };
     HttpJsonReceiver {
-        config: Arc::default(),
+        discovered_by: Arc::new(DiscoveredBy::new(&Config::default(), &spec.context)),
         spec: Arc::new(spec),
         targets: Vec::new(),
         timing: every(INTERVAL),
@@ -315,7 +331,7 @@ fn before_strangers(
     paths: &[&'static str],
 ) -> TargetPoller {
     let clock = clock();
-    let telemetry = ReceiverTelemetry::new(&meter(), "test");
+    let telemetry = Arc::new(ReceiverTelemetry::new(&meter(), "test"));
     let shared = shared(concurrency, &clock, &telemetry);
     let definition = definition(paths);
     let names = ["a", "b", "c", "d", "e"].into_iter().take(servers.count());
@@ -394,7 +410,7 @@ pub(super) fn reloaded(
         host: Arc::new(host),
         clock: old.clock.clone(),
         board: Arc::clone(&old.board),
-        telemetry: old.telemetry.clone(),
+        telemetry: Arc::clone(&old.telemetry),
         level: old.level,
     }
     .asking(&PerInstance::one(server), &old.endpoints[0].shared)

@@ -11,6 +11,7 @@ mod mass_outage;
 mod pages;
 mod posts;
 mod readers;
+mod reload;
 mod replicas;
 mod running;
 mod shell;

@@ -146,7 +146,7 @@ trait PollOnly {
 impl PollOnly for Arc<TargetManager> {
     fn poll_only(&self, targets: &[TargetConfig]) -> StopHandle {
         self.apply(HttpJsonReceiver {
-            config: self.config(),
+            discovered_by: self.discovered_by(),
             spec: self.spec(),
             targets: targets.iter().cloned().map(Arc::new).collect(),
             timing: every(INTERVAL),
@@ -330,9 +330,10 @@ async fn the_instances_of_a_pool_can_change_without_other_changes() {
 fn treated(stand: &Stand, change: impl FnOnce(&mut ReceiverSpec)) -> HttpJsonReceiver {
     let old = stand.a.spec();
     let mut spec = ReceiverSpec {
+        settings: old.settings.clone(),
         context: old.context.clone(),
         definitions: old.definitions.clone(),
-        connect: Arc::clone(&old.connect),
+        clients: Arc::clone(&old.clients),
         level: old.level,
         shared: Arc::clone(&old.shared),
         shared_by_probes: Arc::clone(&old.shared_by_probes),
@@ -341,7 +342,7 @@ fn treated(stand: &Stand, change: impl FnOnce(&mut ReceiverSpec)) -> HttpJsonRec
     };
     change(&mut spec);
     HttpJsonReceiver {
-        config: stand.a.config(),
+        discovered_by: stand.a.discovered_by(),
         spec: Arc::new(spec),
         targets: vec![Arc::new(target("one"))],
         timing: every(INTERVAL),
@@ -389,6 +390,24 @@ async fn a_new_definition_is_polled_at_once_and_its_known_endpoints_keep_their_s
     stand.a.apply(next);
     assert_eq!(stand.after(MOMENT).await, ["a one follows", "a one up"]);
     assert_eq!(success(), (2, vec![true, true]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_are_kept_under_other_settings_but_not_for_another_asker() {
+    let stand = Stand::new(|_| Reply::Good);
+    stand.a.poll_only(&[target("one")]);
+    stand.after(MOMENT).await;
+    let is_kept = || stand.board.targets()[0].inner.kept(0).is_some();
+    stand
+        .a
+        .apply(treated(&stand, |spec| spec.resilience.deadline = TIMEOUT));
+    stand.after(MOMENT).await;
+    assert!(is_kept());
+    let headers = [("X-Tenant", "other")].into_iter().collect();
+    let next = treated(&stand, |spec| spec.settings.config.headers = headers);
+    stand.a.apply(next);
+    stand.after(MOMENT).await;
+    assert!(!is_kept());
 }
 
 #[tokio::test(start_paused = true)]
