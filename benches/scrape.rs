@@ -242,7 +242,7 @@ fn target(number: u32, definition: &Arc<Definition>) -> Arc<Target> {
 struct Node {
     /// Its instruments end with it.
     _provider: SdkMeterProvider,
-    resource: Resource,
+    resource: Arc<Resource>,
     pull: PullReader,
     totals: Vec<Counter<u64>>,
     levels: Vec<Gauge<f64>>,
@@ -293,7 +293,7 @@ impl Node {
         });
         Self {
             _provider: provider,
-            resource,
+            resource: Arc::new(resource),
             pull,
             totals,
             levels,

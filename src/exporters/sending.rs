@@ -5,14 +5,13 @@
 use std::{sync::Arc, time::SystemTime};
 
 use async_trait::async_trait;
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use tokio::time::Instant;
 
 use super::{contract::ExporterContext, ending::Ending};
 use crate::{
     client::ConfigError,
     delivery::{Delivery, DeliverySettings, Destination},
-    pipeline::{EndOfSeries, Exporter, Snapshot, Target},
+    pipeline::{EndOfSeries, Exporter, OtlpMessage, Snapshot, Target},
 };
 
 /// Encodes snapshots as messages.
@@ -22,7 +21,7 @@ pub(super) trait Encoder: Send + Sync + 'static {
 
     /// Hands over the end of all series of a target, in OTLP. An exporter of another protocol does
     /// this in [`Self::forget`].
-    fn ended(&self, _messages: &[ExportMetricsServiceRequest], _delivery: &Delivery) {}
+    fn ended(&self, _messages: &[OtlpMessage], _delivery: &Delivery) {}
 
     /// Whether it sends the end of series in [`Self::ended`].
     fn speaks_otlp(&self) -> bool {

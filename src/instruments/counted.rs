@@ -13,7 +13,11 @@ use opentelemetry_proto::{
     transform::common::tonic::Attributes,
 };
 
-use super::{point_times::Nanos, sent_series::MessageSeries, starts::Starts};
+use super::{
+    point_times::Nanos,
+    sent_series::{MessageSeries, may_end},
+    starts::Starts,
+};
 use crate::{definition::Instrument, pipeline::CountedHistogram};
 
 /// The histograms by scope, as of `now`; their series are noted.
@@ -28,10 +32,14 @@ pub(super) fn scopes(
         let Some(first) = of_metric.first() else {
             continue;
         };
+        let instrument = &first.instrument;
+        let known = may_end(instrument).then(|| series.of(first.index, &instrument.scope));
         let points = of_metric.iter().map(|counted| {
             let attributes = Attributes::from(counted.attributes.clone()).0;
             let key = starts.key(counted.attributes.iter());
-            series.note(counted.index, key, &attributes);
+            if let Some(known) = known {
+                series.note(known, key, || counted.attributes.iter());
+            }
             let start = starts.of(counted.index, key);
             let value = &counted.value;
             HistogramDataPoint {
@@ -45,8 +53,8 @@ pub(super) fn scopes(
                 ..HistogramDataPoint::default()
             }
         });
-        let metric = metric(&first.instrument, points.collect());
-        let scope = Arc::clone(&first.instrument.scope);
+        let metric = metric(instrument, points.collect());
+        let scope = Arc::clone(&instrument.scope);
         scopes.entry(scope).or_default().push(metric);
     }
     let scopes = scopes.into_iter().map(|(name, metrics)| ScopeMetrics {

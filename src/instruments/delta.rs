@@ -9,7 +9,6 @@ use std::{
 };
 
 use opentelemetry_proto::tonic::{
-    collector::metrics::v1::ExportMetricsServiceRequest,
     common::v1::KeyValue,
     metrics::v1::{
         AggregationTemporality, HistogramDataPoint, Metric, NumberDataPoint, metric::Data,
@@ -120,21 +119,15 @@ impl Deltas {
         forgotten
     }
 
-    /// Converts the selected totals in a message to deltas.
-    pub(super) fn apply(&mut self, message: &mut ExportMetricsServiceRequest) {
+    /// Converts the totals of a metric to deltas, if it is selected.
+    pub(super) fn apply(&mut self, scope: &str, metric: &mut Metric) {
         if self.0.is_empty() {
             return;
         }
-        let resources = message.resource_metrics.iter_mut();
-        for part in resources.flat_map(|resource| &mut resource.scope_metrics) {
-            let scope = part.scope.as_ref().map_or("", |scope| &scope.name);
-            for metric in &mut part.metrics {
-                let totals = self.0.get_mut(&metric.name);
-                let totals = totals.and_then(|all| all.iter_mut().find(|of| *of.scope == *scope));
-                if let Some(totals) = totals {
-                    totals.apply(metric);
-                }
-            }
+        let totals = self.0.get_mut(&metric.name);
+        let totals = totals.and_then(|all| all.iter_mut().find(|of| *of.scope == *scope));
+        if let Some(totals) = totals {
+            totals.apply(metric);
         }
     }
 }

@@ -2,18 +2,23 @@
 //! 0.33).
 
 use opentelemetry_proto::tonic::{
-    collector::metrics::v1::ExportMetricsServiceRequest,
     common::v1::KeyValue,
     metrics::v1::{self as proto, exemplar, metric::Data},
 };
 
-use super::SCOPE;
 use crate::{pipeline::Exemplar, runtime::clock::since_epoch};
 
-/// Adds each exemplar to its series, if a message has that. An exemplar that is older than the
-/// interval of the point is left out.
-pub(super) fn add(message: &mut ExportMetricsServiceRequest, exemplars: &[Exemplar]) {
-    for exemplar in exemplars {
+/// Adds each exemplar of a report metric to its series, if that is in the message. An exemplar that
+/// is older than the interval of the point is left out.
+pub(super) fn add(metric: &mut proto::Metric, exemplars: &[Exemplar]) {
+    let Some(Data::Sum(sum)) = &mut metric.data else {
+        return;
+    };
+    if !sum.is_monotonic {
+        return;
+    }
+    let own = exemplars.iter().filter(|of| *of.metric == *metric.name);
+    for exemplar in own {
         let attributes: Vec<KeyValue> = exemplar.attributes.iter().map(Into::into).collect();
         let new = proto::Exemplar {
             filtered_attributes: Vec::new(),
@@ -23,29 +28,11 @@ pub(super) fn add(message: &mut ExportMetricsServiceRequest, exemplars: &[Exempl
             trace_id: exemplar.trace.trace_id.to_bytes().to_vec(),
             value: Some(exemplar::Value::AsInt(1)),
         };
-        let points = totals(message, &exemplar.metric);
         let is_it = |point: &&mut proto::NumberDataPoint| {
             point.attributes == attributes && point.start_time_unix_nano < new.time_unix_nano
         };
-        if let Some(point) = points.into_iter().find(is_it) {
+        if let Some(point) = sum.data_points.iter_mut().find(is_it) {
             point.exemplars.push(new);
         }
     }
-}
-
-/// The points of a total of the collector itself.
-fn totals<'m>(
-    message: &'m mut ExportMetricsServiceRequest,
-    name: &'m str,
-) -> impl Iterator<Item = &'m mut proto::NumberDataPoint> {
-    let parts = message.resource_metrics.iter_mut();
-    let scopes = parts.flat_map(|part| &mut part.scope_metrics);
-    let ours = scopes.filter(|part| part.scope.as_ref().is_some_and(|of| of.name == SCOPE));
-    let metrics = ours.flat_map(|scope| &mut scope.metrics);
-    let named = metrics.filter(move |metric| metric.name == name);
-    let sums = named.filter_map(|metric| match &mut metric.data {
-        Some(Data::Sum(sum)) if sum.is_monotonic => Some(sum),
-        _ => None,
-    });
-    sums.flat_map(|sum| &mut sum.data_points)
 }

@@ -4,10 +4,14 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasherDefault, Hasher},
+    sync::LazyLock,
 };
 
 /// Makes the keys of series. Nodes choose the attributes, so there is a secret seed.
 pub(super) use foldhash::quality::RandomState as SeriesHashing;
+
+/// The seed of the keys of all series: targets with the same series have the same keys.
+pub(super) static SERIES: LazyLock<SeriesHashing> = LazyLock::new(SeriesHashing::default);
 
 /// A table whose keys are the index of an instrument, or a hash already.
 pub(super) type NumberMap<K, V> = HashMap<K, V, BuildHasherDefault<NumberHasher>>;

@@ -22,11 +22,13 @@ mod own_points;
 mod point_times;
 mod report_metrics;
 mod provider;
+mod protobuf;
 mod provider_pool;
 mod reader;
 mod number_kind;
 mod resource;
 mod sent_series;
+mod series_set;
 mod starts;
 mod interner;
 
@@ -37,7 +39,6 @@ use std::{
 };
 
 use opentelemetry::KeyValue;
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_sdk::{Resource, metrics::data::ResourceMetrics};
 
 pub use otlp::Encoding;
@@ -47,12 +48,15 @@ pub use resource::resource;
 pub use starts::ResetCounts;
 
 use self::{
-    number_kind::NumberKind, otlp::Encoder, provider::Provider, provider_pool::ProviderPool,
+    number_kind::NumberKind,
+    otlp::Encoder,
+    provider::Provider,
+    provider_pool::{ProviderLease, ProviderPool},
     starts::Starts,
 };
 use crate::{
     definition::InstrumentKind,
-    pipeline::{self, CountedHistogram, Number, Reading, Schema, Total, TotalKey},
+    pipeline::{self, CountedHistogram, Number, OtlpMessage, Reading, Schema, Total, TotalKey},
 };
 
 /// The attribute of the point into which the SDK folds everything above its limit. Such a point has
@@ -64,7 +68,7 @@ const OVERFLOW: &str = "otel.metric.overflow";
 pub struct TargetInstruments {
     schema: Arc<Schema>,
     reprs: Vec<NumberKind>,
-    resource: Resource,
+    resource: Arc<Resource>,
     providers: Arc<ProviderPool>,
     /// The histograms by scope. There is one scope for each endpoint.
     histograms: BTreeMap<Arc<str>, Box<Provider>>,
@@ -86,13 +90,31 @@ pub struct TargetInstruments {
 #[derive(Debug)]
 pub struct Collected {
     /// The Resource of all of them.
-    pub resource: Resource,
+    pub resource: Arc<Resource>,
     /// One part for each provider, without a Resource. Integers go up to 2^64 − 1.
     pub metrics: Vec<ResourceMetrics>,
     /// Histograms that the target counts itself.
     pub histograms: Vec<CountedHistogram>,
     /// The same metrics with values above 2^63 − 1 as doubles. `None` if there is no such value.
     pub signed_metrics: Option<Vec<ResourceMetrics>>,
+    /// The provider that collected the first part.
+    lease: ProviderLease,
+}
+
+impl Drop for Collected {
+    fn drop(&mut self) {
+        // The provider goes back to its pool after this.
+        if let Some(provider) = self.lease.provider()
+            && !self.metrics.is_empty()
+        {
+            provider.reuse(self.metrics.swap_remove(0));
+        }
+    }
+}
+
+/// Whether other points were folded into the one with this attribute.
+fn is_overflow(attribute: &KeyValue) -> bool {
+    attribute.key.as_str() == OVERFLOW
 }
 
 fn resource_of(attributes: &[KeyValue]) -> Resource {
@@ -110,7 +132,7 @@ impl TargetInstruments {
             .iter()
             .map(|i| NumberKind::first(i.kind, i.value_type))
             .collect();
-        let resource = resource_of(resource);
+        let resource = Arc::new(resource_of(resource));
         let providers = ProviderPool::of(schema);
         let schema = providers.schema();
         Self {
@@ -131,7 +153,7 @@ impl TargetInstruments {
 
     /// Whether these are the attributes of its Resource.
     pub fn has_resource(&self, attributes: &[KeyValue]) -> bool {
-        self.resource == resource_of(attributes)
+        *self.resource == resource_of(attributes)
     }
 
     /// How often totals fell.
@@ -149,49 +171,33 @@ impl TargetInstruments {
 
     /// Takes readings for the next collection. Returns the number of refused ones: those above the
     /// `max_series` of their instrument, and those into which others were folded.
-    pub fn put(&mut self, mut readings: Vec<Reading>) -> usize {
-        let before = readings.len();
-        readings.retain(|reading| {
-            let mut keys = reading.attributes.iter().map(|of| of.key.as_str());
-            keys.all(|key| key != OVERFLOW)
-        });
-        let mut refused = before - readings.len();
-        refused += self.put_counted(&mut readings);
-        let is_observed = |reading: &Reading| {
-            self.schema.kind(reading.instrument) == Some(InstrumentKind::Histogram)
-        };
-        // Most targets have none, and nothing needs to be moved.
-        let (histograms, mut points) = match readings.iter().any(is_observed) {
-            true => readings.into_iter().partition(is_observed),
-            false => (Vec::new(), readings),
-        };
-        refused += self.record(&histograms);
-        let before = points.len();
-        points.retain(|reading| self.has_room(reading.instrument));
-        refused += before - points.len();
-        let (totals, others): (Vec<_>, Vec<_>) = points
-            .into_iter()
-            .partition(|reading| self.may_be_reset(reading));
-        self.starts.observe(&totals, self.time);
-        for points in [&totals, &others] {
-            self.starts.note_times(points);
+    pub fn put(&mut self, readings: Vec<Reading>) -> usize {
+        let (mut refused, mut observed) = (0, Vec::new());
+        let before = self.points.len();
+        self.points.reserve_exact(readings.len());
+        for reading in readings {
+            let is_folded = reading.attributes.iter().any(is_overflow);
+            let kind = self.schema.kind(reading.instrument);
+            match (kind, &reading.histogram) {
+                _ if is_folded => refused += 1,
+                (Some(InstrumentKind::Histogram), None) => observed.push(reading),
+                _ if !self.has_room(reading.instrument) => refused += 1,
+                (_, Some(_)) => {
+                    self.starts.observe(&reading, self.time);
+                    self.counted.push(reading);
+                }
+                (_, None) => {
+                    if self.may_be_reset(&reading) {
+                        self.starts.observe(&reading, self.time);
+                    }
+                    self.points.push(reading);
+                }
+            }
         }
-        self.points.extend(totals);
-        self.points.extend(others);
-        refused
-    }
-
-    /// Takes the histograms that the target counts itself out of `readings`, and gives how many it
-    /// refuses.
-    fn put_counted(&mut self, readings: &mut Vec<Reading>) -> usize {
-        let is_counted = |reading: &mut Reading| reading.histogram.is_some();
-        let mut counted: Vec<_> = readings.extract_if(.., is_counted).collect();
-        let before = counted.len();
-        counted.retain(|reading| self.has_room(reading.instrument));
-        let refused = before - counted.len();
-        self.starts.observe(&counted, self.time);
-        self.counted.extend(counted);
-        refused
+        self.starts.forget_oldest();
+        self.starts
+            .note_times(self.points.get(before..).unwrap_or_default());
+        refused + self.record(&observed)
     }
 
     /// The totals of the node since the last collection, with their start times and rates.
@@ -228,14 +234,16 @@ impl TargetInstruments {
             }
         }
         let again = wide.then(|| points.clone());
-        let metrics = self.collect_points(points, scopes, NumberKind::Unsigned);
-        let signed_metrics =
-            again.map(|points| self.collect_points(points, scopes, NumberKind::Signed));
+        let mut lease = self.providers.lease();
+        let metrics = self.collect_points((&mut lease, points), scopes, NumberKind::Unsigned);
+        let signed_metrics = again
+            .map(|points| self.collect_points((&mut lease, points), scopes, NumberKind::Signed));
         Collected {
-            resource: self.resource.clone(),
+            resource: Arc::clone(&self.resource),
             metrics,
             histograms,
             signed_metrics,
+            lease,
         }
     }
 
@@ -268,8 +276,9 @@ impl TargetInstruments {
     }
 
     /// The end of all series that were in OTLP messages, at `now` or at their last time.
-    pub fn end_of_series(&self, now: SystemTime) -> Vec<ExportMetricsServiceRequest> {
-        self.encoder.end_of_series(&self.starts, now)
+    pub fn end_of_series(&self, now: SystemTime) -> Vec<OtlpMessage> {
+        let ended = self.encoder.end_of_series(&self.starts, now);
+        ended.iter().map(OtlpMessage::from).collect()
     }
 
     /// The collector's own metrics about a target never fall.
@@ -324,7 +333,7 @@ impl TargetInstruments {
     /// does not fit becomes a double.
     fn collect_points(
         &mut self,
-        points: Vec<Reading>,
+        (lease, points): (&mut ProviderLease, Vec<Reading>),
         scopes: &[Arc<str>],
         integers: NumberKind,
     ) -> Vec<ResourceMetrics> {
@@ -335,14 +344,14 @@ impl TargetInstruments {
             let repr = if too_wide { NumberKind::Double } else { repr };
             Some((reading, repr))
         });
-        let first = self.providers.with(|provider| {
-            points.for_each(|(reading, repr)| provider.put(reading, repr));
+        let first = lease.provider().map(|provider| {
+            provider.put(points);
             provider.collect()
         });
         let asked = |(scope, provider)| scopes.contains(scope).then_some(provider);
         let histograms = self.histograms.iter_mut().filter_map(asked);
         let histograms = histograms.map(|provider| provider.collect());
-        std::iter::once(first).chain(histograms).collect()
+        first.into_iter().chain(histograms).collect()
     }
 }
 

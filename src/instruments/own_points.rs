@@ -5,12 +5,12 @@
 //! bytes. They are sent together or not at all, so that a change is never beside older values: with
 //! the first failed poll, the time of the last success is the true one.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{BuildHasher as _, Hash as _, Hasher as _};
 
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ScopeMetrics};
 
-use super::{SCOPE, point_times::Nanos};
+use super::{SCOPE, hashing, point_times::Nanos};
 use crate::{pipeline::Schema, telemetry::target_metrics::TargetMetric};
 
 /// They are sent at the first poll after this time. A poll may be a little early: the same number of
@@ -65,7 +65,7 @@ fn digest(metrics: &ScopeMetrics) -> u64 {
         let short_name = metric.name().split_once('.').map_or("", |(_, short)| short);
         let is_moving = MOVING.iter().any(|of| of.short_name() == short_name);
         let mut add = |attributes: &mut dyn Iterator<Item = &KeyValue>, value: u64| {
-            let mut hasher = DefaultHasher::new();
+            let mut hasher = hashing::SERIES.build_hasher();
             metric.name().hash(&mut hasher);
             attributes.for_each(|of| of.hash(&mut hasher));
             if !is_moving {

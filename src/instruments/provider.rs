@@ -41,9 +41,10 @@ pub(super) struct Provider {
     provider: SdkMeterProvider,
     reader: PullReader,
     schema: Arc<Schema>,
-    /// The observable instruments that were needed, by their index in the schema.
-    slots: BTreeMap<usize, Slot>,
-    next_slot: u32,
+    /// The metrics of the last collection, in whose memory the next ones are written.
+    spare: ResourceMetrics,
+    /// The observable instruments, by their index in the schema.
+    slots: Vec<Slot>,
     /// The most points that one collect had.
     most_points: usize,
     points: Arc<Points>,
@@ -51,12 +52,9 @@ pub(super) struct Provider {
     hashing: SeriesHashing,
 }
 
-/// One observable instrument.
-#[derive(Debug, Clone, Copy)]
+/// One observable instrument: which number types it was needed with.
+#[derive(Debug, Clone, Copy, Default)]
 struct Slot {
-    /// The number that its callbacks use.
-    id: u32,
-    /// Which number types have an instrument.
     made: [bool; 3],
 }
 
@@ -73,7 +71,8 @@ struct Points(Mutex<Vec<Point>>);
 
 #[derive(Debug)]
 struct Point {
-    slot: u32,
+    /// Index of the instrument in the schema.
+    instrument: usize,
     value: FittedNumber,
     attributes: Vec<KeyValue>,
 }
@@ -84,17 +83,17 @@ impl Points {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Passes the points of a slot to `observe`. The points are sorted at this time.
-    fn observe(&self, slot: u32, observe: impl Fn(&Point)) {
-        of_slot(&self.lock(), slot).for_each(observe);
+    /// Passes the points of an instrument to `observe`. The points are sorted at this time.
+    fn observe(&self, instrument: usize, observe: impl Fn(&Point)) {
+        of_instrument(&self.lock(), instrument).for_each(observe);
     }
 }
 
-/// The points of a slot, of points that are sorted.
-fn of_slot(points: &[Point], slot: u32) -> impl Iterator<Item = &Point> {
-    let first = points.partition_point(|point| point.slot < slot);
+/// The points of an instrument, of points that are sorted.
+fn of_instrument(points: &[Point], instrument: usize) -> impl Iterator<Item = &Point> {
+    let first = points.partition_point(|point| point.instrument < instrument);
     let own = points.iter().skip(first);
-    own.take_while(move |point| point.slot == slot)
+    own.take_while(move |point| point.instrument == instrument)
 }
 
 impl Provider {
@@ -109,8 +108,8 @@ impl Provider {
             provider,
             reader,
             schema: Arc::clone(schema),
-            slots: BTreeMap::new(),
-            next_slot: 0,
+            spare: ResourceMetrics::default(),
+            slots: Vec::new(),
             most_points: 0,
             points: Arc::default(),
             histograms: BTreeMap::new(),
@@ -125,28 +124,33 @@ impl Provider {
         self.histograms = common.moved(histograms).collect();
     }
 
-    /// Adds a value for the next collection, with the number type `repr`.
-    pub(super) fn put(&mut self, reading: Reading, repr: NumberKind) {
-        let Some(instrument) = self.schema.get(reading.instrument) else {
-            return;
-        };
-        let slot = self.slots.entry(reading.instrument).or_insert_with(|| {
-            let id = self.next_slot;
-            self.next_slot += 1;
-            Slot {
-                id,
-                made: [false; 3],
+    /// Adds values for the next collection, each with its number type.
+    pub(super) fn put(&mut self, readings: impl Iterator<Item = (Reading, NumberKind)>) {
+        let mut points = self.points.lock();
+        let instruments = self.schema.instruments();
+        self.slots.resize(instruments.len(), Slot::default());
+        for (reading, repr) in readings {
+            let index = reading.instrument;
+            let (Some(instrument), Some(slot)) =
+                (instruments.get(index), self.slots.get_mut(index))
+            else {
+                continue;
+            };
+            if !std::mem::replace(&mut slot.made[repr as usize], true) {
+                let meter = meter(&self.provider, instrument);
+                observe(&meter, instrument, repr, &self.points, index);
             }
-        });
-        if !std::mem::replace(&mut slot.made[repr as usize], true) {
-            let meter = meter(&self.provider, instrument);
-            observe(&meter, instrument, repr, &self.points, slot.id);
+            points.push(Point {
+                instrument: index,
+                value: FittedNumber::new(reading.value, repr),
+                attributes: reading.attributes,
+            });
         }
-        self.points.lock().push(Point {
-            slot: slot.id,
-            value: FittedNumber::new(reading.value, repr),
-            attributes: reading.attributes,
-        });
+        // They nearly always come in this order.
+        if !points.is_sorted_by_key(|point| point.instrument) {
+            points.sort_by_key(|point| point.instrument);
+        }
+        self.most_points = self.most_points.max(points.len());
     }
 
     /// Whether histograms have room for all of `readings`. The SDK never removes one of their
@@ -198,11 +202,14 @@ impl Provider {
         instrument.map_or(1, |of| of.max_series)
     }
 
-    /// Collects the added values, which are removed, and all histograms.
+    /// Collects the added values, which are removed, and all histograms. The result may be given back
+    /// with [`Self::reuse`].
     pub(super) fn collect(&mut self) -> ResourceMetrics {
-        self.most_points = self.most_points.max(self.points.lock().len());
-        self.sort_points();
-        let metrics = self.read();
+        let mut metrics = std::mem::take(&mut self.spare);
+        if let Err(error) = self.reader.collect(&mut metrics) {
+            tracing::warn!(error = %error, "collecting a target's metrics failed");
+            metrics = ResourceMetrics::default();
+        }
         let mut points = self.points.lock();
         points.clear();
         points.shrink_to(MANY_POINTS);
@@ -210,27 +217,15 @@ impl Provider {
         metrics
     }
 
-    /// Sorts the points by slot. They come in the order of the instruments, which is that of the
-    /// slots unless an instrument is new.
-    fn sort_points(&self) {
-        let mut points = self.points.lock();
-        if !points.is_sorted_by_key(|point| point.slot) {
-            points.sort_by_key(|point| point.slot);
-        }
+    /// Takes metrics whose memory the next collection uses.
+    pub(super) fn reuse(&mut self, metrics: ResourceMetrics) {
+        self.spare = metrics;
     }
 
     /// Whether a collect had so many points that the tables of the SDK, which never become smaller,
     /// take much memory.
     pub(super) fn is_roomy(&self) -> bool {
         self.most_points >= MANY_POINTS
-    }
-
-    fn read(&self) -> ResourceMetrics {
-        let mut metrics = ResourceMetrics::default();
-        if let Err(error) = self.reader.collect(&mut metrics) {
-            tracing::warn!(error = %error, "collecting a target's metrics failed");
-        }
-        metrics
     }
 }
 
@@ -261,14 +256,14 @@ fn meter(provider: &SdkMeterProvider, instrument: &Instrument) -> Meter {
     provider.meter_with_scope(scope.build())
 }
 
-/// Creates the SDK instrument that observes the points of one slot and number type. The SDK keeps
+/// Creates the SDK instrument that observes the points of one instrument and number type. The SDK keeps
 /// it as long as the provider lives; the handle has no use.
 fn observe(
     meter: &Meter,
     instrument: &Instrument,
     repr: NumberKind,
     points: &Arc<Points>,
-    slot: u32,
+    index: usize,
 ) {
     let [name, description, unit] = texts(instrument);
     macro_rules! observable {
@@ -279,7 +274,7 @@ fn observe(
                 .with_description(description)
                 .with_unit(unit)
                 .with_callback(move |observer| {
-                    points.observe(slot, |point| {
+                    points.observe(index, |point| {
                         if let FittedNumber::$fitted(value) = point.value {
                             observer.observe(value, &point.attributes);
                         }

@@ -5,7 +5,8 @@
 //! poll may be that of another one. A provider for each target was a fifth of its memory. The
 //! Resource is not in the provider: each target adds its own ([`Collected`](super::Collected)).
 //!
-//! A collection has its provider alone. There are never more than collections at the same time.
+//! A collection has its provider alone, until its metrics are exported: then the provider writes the
+//! next ones in their place. There are never more than collections at the same time.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -20,6 +21,29 @@ static POOLS: Mutex<Vec<Weak<ProviderPool>>> = Mutex::new(Vec::new());
 pub(super) struct ProviderPool {
     schema: Arc<Schema>,
     idle: Mutex<Vec<Provider>>,
+}
+
+/// A provider of a pool. It goes back when this is dropped.
+#[derive(Debug)]
+pub(super) struct ProviderLease {
+    pool: Arc<ProviderPool>,
+    provider: Option<Provider>,
+}
+
+impl ProviderLease {
+    /// The provider, until it is given back.
+    pub(super) fn provider(&mut self) -> Option<&mut Provider> {
+        self.provider.as_mut()
+    }
+}
+
+impl Drop for ProviderLease {
+    fn drop(&mut self) {
+        // After a panic it is not used again.
+        if let Some(provider) = self.provider.take().filter(|_| !std::thread::panicking()) {
+            self.pool.idle().push(provider);
+        }
+    }
 }
 
 impl ProviderPool {
@@ -47,14 +71,13 @@ impl ProviderPool {
         &self.schema
     }
 
-    /// Runs `with` with a provider that nobody else uses meanwhile.
-    pub(super) fn with<T>(&self, with: impl FnOnce(&mut Provider) -> T) -> T {
+    /// A provider that nobody else uses meanwhile.
+    pub(super) fn lease(self: &Arc<Self>) -> ProviderLease {
         let idle = self.idle().pop();
-        let mut provider = idle.unwrap_or_else(|| Provider::new(&self.schema));
-        let result = with(&mut provider);
-        // After a panic it is not used again.
-        self.idle().push(provider);
-        result
+        ProviderLease {
+            pool: Arc::clone(self),
+            provider: Some(idle.unwrap_or_else(|| Provider::new(&self.schema))),
+        }
     }
 
     /// Forgets the providers whose tables have grown large.

@@ -7,20 +7,21 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use opentelemetry::KeyValue;
 use opentelemetry_proto::tonic::{
     collector::metrics::v1::ExportMetricsServiceRequest,
-    common::v1::{InstrumentationScope, KeyValue},
+    common::v1::{self as common, InstrumentationScope},
     metrics::v1::{
         AggregationTemporality, DataPointFlags, Gauge, Histogram, HistogramDataPoint, Metric,
         NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, metric::Data,
     },
 };
 use opentelemetry_sdk::Resource;
-use prost::Message as _;
 
 use super::{
     common_instruments::CommonInstruments,
     point_times::{Key, Nanos},
+    series_set::{NewSeries, SeriesSet, position},
     starts::Starts,
 };
 use crate::{
@@ -38,30 +39,18 @@ const BOUNDS: [f64; 15] = [
 #[derive(Debug)]
 pub(super) struct SentSeries {
     schema: Arc<Schema>,
-    resource: Resource,
-    scopes: BTreeMap<Arc<str>, Series>,
+    resource: Arc<Resource>,
+    scopes: Vec<SentScope>,
     /// Points for series that ended without a message. Their time is that of the next message.
     pending: Vec<ExportMetricsServiceRequest>,
     latest: Nanos,
 }
 
-/// The series of one scope, in two allocations.
-#[derive(Debug, Default)]
-struct Series {
-    /// The entries, sorted by instrument and key.
-    entries: Vec<Entry>,
-    /// The encoded attributes of all series, one after the other.
-    attributes: Vec<u8>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Entry {
-    key: Key,
-    instrument: u32,
-    /// Where its attributes start and end.
-    attributes: (u32, u32),
-    /// Whether the messages that are being encoded have it.
-    is_there: bool,
+/// The series of one scope; at least one.
+#[derive(Debug)]
+struct SentScope {
+    name: Arc<str>,
+    set: Arc<SeriesSet>,
 }
 
 /// The series in the messages that are being encoded. Nearly always these are the series of the last
@@ -71,18 +60,21 @@ pub(super) struct MessageSeries {
     schema: Arc<Schema>,
     now: Nanos,
     /// The series of the last messages.
-    last: BTreeMap<Arc<str>, Series>,
+    last: Vec<SentScope>,
+    /// Which of them are in these messages, scope after scope.
+    is_there: Vec<bool>,
     /// Those that are new.
-    scopes: BTreeMap<Arc<str>, Series>,
+    new: Vec<(Arc<str>, NewSeries)>,
     /// The scope that is not in the messages, because all of it was said before.
     kept: Option<&'static str>,
 }
 
-/// Only the attributes of a series.
-#[derive(Clone, PartialEq, prost::Message)]
-struct Attributes {
-    #[prost(message, repeated, tag = "1")]
-    attributes: Vec<KeyValue>,
+/// Where the series of an instrument are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct InstrumentSeries {
+    pub(super) instrument: usize,
+    /// The scope in the last messages, and the number of series before it.
+    last: Option<(usize, usize)>,
 }
 
 impl MessageSeries {
@@ -95,118 +87,71 @@ impl MessageSeries {
         self.kept = Some(scope);
     }
 
-    /// Records a series of a message.
-    pub(super) fn note(&mut self, instrument: usize, key: Key, attributes: &[KeyValue]) {
-        let Some(known) = self.schema.get(instrument) else {
-            return;
-        };
-        if known.delta.is_some() && !is_gauge(known.kind) {
-            return;
-        }
-        let place = place(instrument, key);
-        let last = self.last.get_mut(&known.scope);
-        if let Some(entry) = last.and_then(|series| series.find(place)) {
-            entry.is_there = true;
-            return;
-        }
-        if !self.scopes.contains_key(&known.scope) {
-            let scope = Arc::clone(&known.scope);
-            self.scopes.insert(scope, Series::default());
-        }
-        if let Some(series) = self.scopes.get_mut(&known.scope) {
-            series.push(place, attributes);
-        }
-    }
-}
-
-/// The instrument and the key of a series, by which entries are sorted.
-type Place = (u32, Key);
-
-fn place(instrument: usize, key: Key) -> Place {
-    (position(instrument), key)
-}
-
-fn position(at: usize) -> u32 {
-    u32::try_from(at).unwrap_or(u32::MAX)
-}
-
-impl Entry {
-    fn place(&self) -> Place {
-        (self.instrument, self.key)
-    }
-}
-
-impl Series {
-    fn push(&mut self, place: Place, attributes: &[KeyValue]) {
-        let from = self.attributes.len();
-        for attribute in attributes {
-            // This is field 1 of `Attributes`, a message.
-            self.attributes.push(0x0a);
-            // Only a buffer of a fixed size can be too small.
-            attribute
-                .encode_length_delimited(&mut self.attributes)
-                .unwrap_or_default();
-        }
-        let (instrument, key) = place;
-        self.entries.push(Entry {
-            key,
+    /// Where the series of an instrument of this scope are.
+    pub(super) fn of(&self, instrument: usize, scope: &str) -> InstrumentSeries {
+        let at = self.last.iter().position(|of| *of.name == *scope);
+        let before = |at: usize| self.last.iter().take(at).map(|of| of.set.len()).sum();
+        InstrumentSeries {
             instrument,
-            attributes: (position(from), position(self.attributes.len())),
-            is_there: true,
+            last: at.map(|at| (at, before(at))),
+        }
+    }
+
+    /// Records a series of a message, and gives its attributes as a data point has them.
+    pub(super) fn note<'a, I: Iterator<Item = &'a KeyValue>>(
+        &mut self,
+        of: InstrumentSeries,
+        key: Key,
+        attributes: impl FnOnce() -> I,
+    ) -> &[u8] {
+        let place = (position(of.instrument), key);
+        let last = of.last.and_then(|(scope, before)| {
+            let set = &self.last.get(scope)?.set;
+            let at = set.position(place.0, place.1)?;
+            Some((set, at, self.is_there.get_mut(before + at)?))
         });
-    }
-
-    fn find(&mut self, place: Place) -> Option<&mut Entry> {
-        let found = self.entries.binary_search_by_key(&place, Entry::place);
-        self.entries.get_mut(found.ok()?)
-    }
-
-    fn are_all_there(&self) -> bool {
-        self.entries.iter().all(|entry| entry.is_there)
-    }
-
-    /// Adds the entries of `old` that are there.
-    fn add(&mut self, old: &Self) {
-        for entry in old.entries.iter().filter(|entry| entry.is_there) {
-            let (from, to) = entry.attributes;
-            let attributes = old.attributes.get(from as usize..to as usize);
-            let start = self.attributes.len();
-            self.attributes.extend(attributes.unwrap_or_default());
-            self.entries.push(Entry {
-                attributes: (position(start), position(self.attributes.len())),
-                ..*entry
-            });
+        if let Some((set, at, is_there)) = last {
+            *is_there = true;
+            return set.attributes(at);
+        }
+        let Some(instrument) = self.schema.get(of.instrument) else {
+            return &[];
+        };
+        let scope = &instrument.scope;
+        let known = self.new.iter().position(|(name, _)| name == scope);
+        let known = known.unwrap_or_else(|| {
+            self.new.push((Arc::clone(scope), NewSeries::default()));
+            self.new.len() - 1
+        });
+        match self.new.get_mut(known) {
+            Some((_, series)) => series.push(place, attributes()),
+            None => &[],
         }
     }
+}
 
-    /// Frees unused memory, sorts the entries, and marks none of them.
-    fn close(&mut self) {
-        self.entries.sort_unstable_by_key(Entry::place);
-        self.entries.shrink_to_fit();
-        self.attributes.shrink_to_fit();
-        self.unmark();
-    }
+/// Whether the end of the series of an instrument is sent.
+pub(super) fn may_end(instrument: &Instrument) -> bool {
+    instrument.delta.is_none() || is_gauge(instrument.kind)
+}
 
-    fn unmark(&mut self) {
-        for entry in &mut self.entries {
-            entry.is_there = false;
+impl SentScope {
+    /// Forgets the series that are not there, and adds new ones.
+    fn change(&mut self, is_there: &[bool], mut new: NewSeries) {
+        let series = self.set.series().iter().zip(is_there).enumerate();
+        for (at, (series, _)) in series.filter(|(_, (_, is_there))| **is_there) {
+            new.add(series.instrument, &self.set, at);
         }
-    }
-
-    fn attributes(&self, entry: &Entry) -> Vec<KeyValue> {
-        let (from, to) = entry.attributes;
-        let encoded = self.attributes.get(from as usize..to as usize);
-        let decoded = Attributes::decode(encoded.unwrap_or_default());
-        decoded.unwrap_or_default().attributes
+        self.set = new.into_set();
     }
 }
 
 impl SentSeries {
-    pub(super) fn new(schema: &Arc<Schema>, resource: &Resource) -> Self {
+    pub(super) fn new(schema: &Arc<Schema>, resource: &Arc<Resource>) -> Self {
         Self {
             schema: Arc::clone(schema),
-            resource: resource.clone(),
-            scopes: BTreeMap::new(),
+            resource: Arc::clone(resource),
+            scopes: Vec::new(),
             pending: Vec::new(),
             latest: 0,
         }
@@ -214,58 +159,70 @@ impl SentSeries {
 
     /// Starts messages with points of the time `now`.
     pub(super) fn begin(&mut self, now: Nanos) -> MessageSeries {
+        let last = std::mem::take(&mut self.scopes);
         MessageSeries {
             schema: Arc::clone(&self.schema),
             now,
-            last: std::mem::take(&mut self.scopes),
-            scopes: BTreeMap::new(),
+            is_there: vec![false; last.iter().map(|of| of.set.len()).sum()],
+            last,
+            new: Vec::new(),
             kept: None,
         }
     }
 
     /// Finishes messages that have all series of the scopes in `whole`. Returns the series that
     /// ended.
-    pub(super) fn end<'a>(
+    pub(super) fn end(
         &mut self,
-        saying: MessageSeries,
-        whole: impl Iterator<Item = &'a Arc<str>>,
+        message: MessageSeries,
+        whole: [&[Arc<str>]; 2],
         starts: &Starts,
     ) -> Vec<ExportMetricsServiceRequest> {
         let MessageSeries {
             now,
             last,
-            mut scopes,
+            is_there,
+            mut new,
             kept,
             ..
-        } = saying;
+        } = message;
         self.scopes = last;
         self.latest = self.latest.max(now);
         let mut ended = std::mem::take(&mut self.pending);
         for message in &mut ended {
             set_times(message, now);
         }
+        let is_whole =
+            |scope: &Arc<str>| kept != Some(&**scope) && whole.iter().any(|of| of.contains(scope));
+        // Those of other scopes are neither new nor gone.
+        new.retain(|(scope, _)| is_whole(scope));
         let mut gone = Vec::new();
-        for scope in whole.filter(|scope| kept != Some(&***scope)) {
-            let new = scopes.remove(scope);
-            if let (None, Some(old)) = (&new, self.scopes.get_mut(scope))
-                && old.are_all_there()
-            {
-                old.unmark();
+        let mut scopes = std::mem::take(&mut self.scopes);
+        let mut marks = is_there.as_slice();
+        for scope in &mut scopes {
+            let (is_there, others) = marks.split_at_checked(scope.set.len()).unwrap_or_default();
+            marks = others;
+            let added = new.iter().position(|(name, _)| *name == scope.name);
+            let is_same = added.is_none() && is_there.iter().all(|is_there| *is_there);
+            if is_same || !is_whole(&scope.name) {
                 continue;
             }
-            let mut new = new.unwrap_or_default();
-            if let Some(old) = self.scopes.remove(scope) {
-                let entries = old.entries.iter().filter(|entry| !entry.is_there);
-                gone.extend(self.scope(scope, (&old, entries), (starts, now)));
-                new.add(&old);
-            }
-            new.close();
-            if !new.entries.is_empty() {
-                self.scopes.insert(Arc::clone(scope), new);
-            }
+            let left = is_there.iter().enumerate();
+            let left = left.filter_map(|(at, is_there)| (!is_there).then_some(at));
+            gone.extend(self.scope(scope, left, (starts, now)));
+            let added = added.map(|at| new.swap_remove(at).1);
+            scope.change(is_there, added.unwrap_or_default());
         }
-        // Those of other scopes are neither new nor gone.
-        self.scopes.values_mut().for_each(Series::unmark);
+        scopes.retain(|scope| scope.set.len() > 0);
+        if !new.is_empty() {
+            let new = new.into_iter().map(|(name, series)| SentScope {
+                name,
+                set: series.into_set(),
+            });
+            scopes.extend(new);
+            scopes.shrink_to_fit();
+        }
+        self.scopes = scopes;
         ended.extend(self.message(gone));
         ended
     }
@@ -282,9 +239,7 @@ impl SentSeries {
             set_times(message, now);
         }
         let all = self.scopes.iter();
-        let all = all.filter_map(|(scope, series)| {
-            self.scope(scope, (series, series.entries.iter()), (starts, now))
-        });
+        let all = all.filter_map(|scope| self.scope(scope, 0..scope.set.len(), (starts, now)));
         ended.extend(self.message(all.collect()));
         ended
     }
@@ -294,19 +249,19 @@ impl SentSeries {
     pub(super) fn take_over(&mut self, old: &mut Self, common: &CommonInstruments) {
         let starts = Starts::new(&old.schema);
         let mut gone = Vec::new();
-        for (scope, mut series) in std::mem::take(&mut old.scopes) {
-            let is_kept = |entry: &&Entry| common.index(entry.instrument as usize).is_some();
-            let left = series.entries.iter().filter(|entry| !is_kept(entry));
-            gone.extend(old.scope(&scope, (&series, left), (&starts, 0)));
-            series.entries.retain_mut(|entry| {
-                let moved = common.index(entry.instrument as usize);
-                let moved = moved.and_then(|index| u32::try_from(index).ok());
-                entry.instrument = moved.unwrap_or_default();
-                moved.is_some()
-            });
-            series.entries.sort_unstable_by_key(Entry::place);
-            if !series.entries.is_empty() {
-                self.scopes.insert(scope, series);
+        for scope in std::mem::take(&mut old.scopes) {
+            let (mut left, mut moved) = (Vec::new(), NewSeries::default());
+            for (at, series) in scope.set.series().iter().enumerate() {
+                match common.index(series.instrument as usize) {
+                    Some(index) => moved.add(position(index), &scope.set, at),
+                    None => left.push(at),
+                }
+            }
+            gone.extend(old.scope(&scope, left.into_iter(), (&starts, 0)));
+            let set = moved.into_set();
+            if set.len() > 0 {
+                let name = scope.name;
+                self.scopes.push(SentScope { name, set });
             }
         }
         self.pending.append(&mut old.pending);
@@ -324,29 +279,29 @@ impl SentSeries {
     }
 
     /// A message of these scopes; none if there are none.
-    pub(super) fn message(&self, scopes: Vec<ScopeMetrics>) -> Option<ExportMetricsServiceRequest> {
-        let scope_metrics: Vec<_> = scopes.into_iter().collect();
+    fn message(&self, scope_metrics: Vec<ScopeMetrics>) -> Option<ExportMetricsServiceRequest> {
         (!scope_metrics.is_empty()).then(|| ExportMetricsServiceRequest {
             resource_metrics: vec![ResourceMetrics {
-                resource: Some((&self.resource).into()),
+                resource: Some((&*self.resource).into()),
                 scope_metrics,
                 schema_url: String::new(),
             }],
         })
     }
 
-    /// The end of some series of a scope. `None` if there are none.
-    fn scope<'a>(
+    /// The end of some series of a scope, which are at these positions. `None` if there are none.
+    fn scope(
         &self,
-        name: &Arc<str>,
-        (series, ended): (&'a Series, impl Iterator<Item = &'a Entry>),
+        scope: &SentScope,
+        ended: impl Iterator<Item = usize>,
         (starts, now): (&Starts, Nanos),
     ) -> Option<ScopeMetrics> {
         let mut metrics: BTreeMap<u32, Vec<End>> = BTreeMap::new();
-        for entry in ended {
-            let start = starts.of(entry.instrument as usize, entry.key);
-            metrics.entry(entry.instrument).or_default().push(End {
-                attributes: series.attributes(entry),
+        for at in ended {
+            let series = scope.set.series().get(at)?;
+            let start = starts.of(series.instrument as usize, series.key);
+            metrics.entry(series.instrument).or_default().push(End {
+                attributes: scope.set.decoded_attributes(at),
                 start: start.map_or(0, |start| start.before(now)),
                 time: now,
             });
@@ -358,7 +313,7 @@ impl SentSeries {
         let metrics: Vec<_> = metrics.collect();
         (!metrics.is_empty()).then(|| ScopeMetrics {
             scope: Some(InstrumentationScope {
-                name: name.to_string(),
+                name: scope.name.to_string(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 ..InstrumentationScope::default()
             }),
@@ -371,7 +326,7 @@ impl SentSeries {
 /// The end of one series.
 #[derive(Clone)]
 struct End {
-    attributes: Vec<KeyValue>,
+    attributes: Vec<common::KeyValue>,
     start: Nanos,
     time: Nanos,
 }

@@ -21,7 +21,7 @@ use opentelemetry::KeyValue;
 use super::{
     SCOPE,
     common_instruments::CommonInstruments,
-    hashing::SeriesHashing,
+    hashing,
     last_totals::{Last, LastTotals, Start},
     point_times::{Key, Nanos, PointTime, PointTimes, nanos},
 };
@@ -38,7 +38,6 @@ const AFTER: Nanos = 1_000_000;
 #[derive(Debug)]
 pub(super) struct Starts {
     schema: Arc<Schema>,
-    hashing: SeriesHashing,
     /// The totals of the node.
     series: LastTotals,
     /// The start time of everything that an instrumentation scope counts, if it is known.
@@ -72,7 +71,6 @@ impl Starts {
     pub(super) fn new(schema: &Arc<Schema>) -> Self {
         Self {
             schema: Arc::clone(schema),
-            hashing: SeriesHashing::default(),
             series: LastTotals::default(),
             scopes: BTreeMap::new(),
             histograms: BTreeMap::new(),
@@ -101,13 +99,14 @@ impl Starts {
         self.scopes.get(SCOPE).copied().map(time)
     }
 
-    /// Records the totals that a node has at `now`.
-    pub(super) fn observe(&mut self, totals: &[Reading], now: SystemTime) {
-        let now = nanos(now);
-        for total in totals {
-            let key = self.key(total.attributes.iter());
-            self.note(total, key, now);
-        }
+    /// Records a total that a node has at `now`.
+    pub(super) fn observe(&mut self, total: &Reading, now: SystemTime) {
+        let key = self.key(total.attributes.iter());
+        self.note(total, key, nanos(now));
+    }
+
+    /// Limits the memory for totals that have disappeared.
+    pub(super) fn forget_oldest(&mut self) {
         let schema = &self.schema;
         self.series.forget_oldest(|instrument| {
             let max_series = schema.get(instrument).map_or(1, |of| of.max_series);
@@ -174,7 +173,7 @@ impl Starts {
 
     /// The key of a series, from its attributes sorted by key.
     pub(super) fn key<'a>(&self, attributes: impl Iterator<Item = &'a KeyValue>) -> Key {
-        let mut hasher = self.hashing.build_hasher();
+        let mut hasher = hashing::SERIES.build_hasher();
         attributes.for_each(|attribute| attribute.hash(&mut hasher));
         hasher.finish()
     }
@@ -218,7 +217,6 @@ impl Starts {
         let new = Self::new(&old.schema);
         let old = std::mem::replace(old, new);
         self.series = old.series.moved(common);
-        self.hashing = old.hashing;
         self.scopes = old.scopes;
         self.histograms = old.histograms;
         self.times.take_over(old.times, common);
@@ -332,7 +330,10 @@ metrics:
 
     /// The start of each total that is observed at `second`.
     fn observe(starts: &mut Starts, second: Nanos, totals: &[Reading]) -> Vec<Start> {
-        starts.observe(totals, time(second * SECOND));
+        for total in totals {
+            starts.observe(total, time(second * SECOND));
+        }
+        starts.forget_oldest();
         let keys = totals.iter().map(|of| starts.key(of.attributes.iter()));
         keys.map(|key| starts.of(0, key).unwrap()).collect()
     }

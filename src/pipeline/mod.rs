@@ -11,6 +11,7 @@ mod discovered_address;
 mod document;
 mod exemplar;
 mod glance;
+mod otlp_message;
 mod part_readings;
 mod poll;
 mod probe;
@@ -34,6 +35,7 @@ pub use discovered_address::{AddressFilter, AddressList, DiscoveredAddress, Wind
 pub use document::Document;
 pub use exemplar::Exemplar;
 pub use glance::{BreakerGlance, Glance};
+pub use otlp_message::{OtlpMessage, points};
 pub use part_readings::{PartReadings, RuleReadings};
 pub use poll::{EndpointPoll, ErrorType, MadeRequest, Poll, PollFailure, PollOutcome};
 pub use probe::{Probe, ProbeOrder, ProbeRefusal, ProbeRequest, Probed, ProbedEndpoint, Prober};

@@ -49,7 +49,7 @@ pub struct Probed {
     /// One result for each endpoint, in the order of the definition.
     pub endpoints: Vec<ProbedEndpoint>,
     /// The Resource of the target.
-    pub resource: Resource,
+    pub resource: Arc<Resource>,
     /// The metrics of the endpoints that answered, as in a `Snapshot`.
     pub metrics: Vec<ResourceMetrics>,
     /// Histograms that the target counts itself.

@@ -4,11 +4,10 @@ use std::{cell::LazyCell, fmt, sync::Arc, time::SystemTime};
 
 use async_trait::async_trait;
 use opentelemetry::KeyValue;
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_sdk::{Resource, metrics::data::ResourceMetrics};
 use tokio::time::Instant;
 
-use super::{Exemplar, HistogramValue, Target};
+use super::{Exemplar, HistogramValue, OtlpMessage, Target};
 use crate::definition::Instrument;
 
 /// The metrics of one poll of one target.
@@ -29,8 +28,8 @@ pub struct Snapshot<'a> {
     pub time: SystemTime,
     /// The start times of the totals.
     pub starts: &'a dyn Starts,
-    /// The Resource of the target.
-    pub resource: &'a Resource,
+    /// The Resource of the target: another one if it changed.
+    pub resource: &'a Arc<Resource>,
     /// The metrics, one part for each provider, without a Resource. Integers go up to 2^64 − 1.
     pub metrics: &'a [ResourceMetrics],
     /// Histograms that targets count themselves; the OTLP form has them in their place. Those of one
@@ -120,7 +119,7 @@ impl<'a> EndOfSeries<'a> {
 
     /// The messages. The time of their points is `now`, or later for a series that was seen later.
     /// There is none for a series that was never in an OTLP message.
-    pub fn messages(&self, now: SystemTime) -> Vec<ExportMetricsServiceRequest> {
+    pub fn messages(&self, now: SystemTime) -> Vec<OtlpMessage> {
         (self.0)(now)
     }
 }
@@ -131,12 +130,11 @@ impl fmt::Debug for EndOfSeries<'_> {
     }
 }
 
-/// Metrics as OTLP messages, one for each part. Integers are signed: a value above 2^63 − 1 is a
-/// double. Metrics that the pipeline converts to deltas are deltas. They are created once, when an
-/// exporter first needs them.
+/// Metrics as OTLP messages. Integers are signed: a value above 2^63 − 1 is a double. Metrics that the
+/// pipeline converts to deltas are deltas. They are created once, when an exporter first needs them.
 pub struct OtlpForm<'a>(LazyCell<Messages, Box<dyn FnOnce() -> Messages + 'a>>);
 
-type Messages = Vec<ExportMetricsServiceRequest>;
+type Messages = Vec<OtlpMessage>;
 
 impl<'a> OtlpForm<'a> {
     /// Creates the messages with `make`.
@@ -144,8 +142,8 @@ impl<'a> OtlpForm<'a> {
         Self(LazyCell::new(Box::new(make)))
     }
 
-    /// The messages. One may have no points.
-    pub fn messages(&self) -> &[ExportMetricsServiceRequest] {
+    /// The messages. Each of them has points.
+    pub fn messages(&self) -> &[OtlpMessage] {
         &self.0
     }
 }

@@ -233,14 +233,14 @@ fn mapped(
     let mut instruments = TargetInstruments::new(&schema, &instruments::resource(&target));
     instruments.observe_at(poll.time(), &[]);
     instruments.put(mapping::map(definition, poll).values);
-    let collected = instruments.collect(&scopes, false);
+    let mut collected = instruments.collect(&scopes, false);
     Probed {
         time: poll.time(),
         duration,
         endpoints,
-        resource: collected.resource,
-        metrics: collected.metrics,
-        histograms: collected.histograms,
+        resource: Arc::clone(&collected.resource),
+        metrics: std::mem::take(&mut collected.metrics),
+        histograms: std::mem::take(&mut collected.histograms),
         target,
     }
 }

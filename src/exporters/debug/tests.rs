@@ -1,6 +1,6 @@
 //! Tests of the log lines.
 
-use std::time::UNIX_EPOCH;
+use std::{sync::Arc, time::UNIX_EPOCH};
 
 use opentelemetry::{KeyValue, metrics::MeterProvider as _};
 use opentelemetry_sdk::{
@@ -48,7 +48,7 @@ async fn shown(config: Config, polls: usize) -> Vec<String> {
             is_refused: false,
             time: UNIX_EPOCH,
             starts: &(),
-            resource: metrics[0].resource(),
+            resource: &Arc::new(metrics[0].resource().clone()),
             metrics,
             histograms: &[],
             exemplars: &[],

@@ -24,14 +24,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 
 use self::writer::Writer;
 use crate::{
     delivery::{self, Delivery, DropReason, ExportAnswer, SendOutcome},
-    exporters::{points, sending::Encoder},
-    pipeline::Snapshot,
+    exporters::sending::Encoder,
+    pipeline::{OtlpMessage, Snapshot},
 };
+
+type BoxError = Box<dyn std::error::Error>;
 
 /// Encodes snapshots as lines.
 struct File;
@@ -45,19 +46,25 @@ impl Encoder for File {
         true
     }
 
-    fn ended(&self, messages: &[ExportMetricsServiceRequest], delivery: &Delivery) {
-        let points = messages.iter().map(points::in_message).sum();
+    fn ended(&self, messages: &[OtlpMessage], delivery: &Delivery) {
+        let points = messages.iter().map(|message| message.points).sum();
         if points == 0 {
             return;
         }
-        match json::line(messages) {
+        match line(messages) {
             Ok(line) => delivery.push(&line, points),
             Err(error) => {
-                tracing::debug!(%error, "metrics cannot be encoded");
+                tracing::debug!(error, "metrics cannot be encoded");
                 delivery.drop_points(DropReason::Encoding, points);
             }
         }
     }
+}
+
+/// The messages as one line of JSON.
+fn line(messages: &[OtlpMessage]) -> Result<Vec<u8>, BoxError> {
+    let messages: Result<Vec<_>, _> = messages.iter().map(OtlpMessage::decode).collect();
+    Ok(json::line(&messages?)?)
 }
 
 /// Writes batches of lines to the file.

@@ -7,13 +7,11 @@ mod split;
 mod tests;
 
 pub use config::{GRPC_TYPE, GrpcConfig, HTTP_TYPE, HttpConfig};
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use prost::Message as _;
 
 use crate::{
     delivery::Delivery,
-    exporters::{points, sending::Encoder},
-    pipeline::Snapshot,
+    exporters::sending::Encoder,
+    pipeline::{OtlpMessage, Snapshot},
 };
 
 /// Encodes snapshots as OTLP.
@@ -24,12 +22,11 @@ impl Encoder for Otlp {
         self.ended(snapshot.otlp.messages(), delivery);
     }
 
-    fn ended(&self, messages: &[ExportMetricsServiceRequest], delivery: &Delivery) {
+    fn ended(&self, messages: &[OtlpMessage], delivery: &Delivery) {
         for message in messages {
-            let points = points::in_message(message);
             // OTLP says that empty envelopes should not be sent.
-            if points > 0 {
-                delivery.push(&message.encode_to_vec(), points);
+            if message.points > 0 {
+                delivery.push(&message.bytes, message.points);
             }
         }
     }

@@ -220,7 +220,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::exporters::points;
+    use crate::pipeline::OtlpMessage;
 
     fn number(value: i64) -> NumberDataPoint {
         NumberDataPoint {
@@ -331,7 +331,7 @@ mod tests {
             is_half: bool,
         ) {
             let message = message(&shape);
-            let count = points::in_message(&message);
+            let count = OtlpMessage::from(&message).points;
             let limit = match is_half {
                 true => Limit::Half,
                 false => Limit::AtMost { points: most, bytes },
@@ -344,7 +344,7 @@ mod tests {
             let all: Vec<String> = decoded.iter().flat_map(texts).collect();
             prop_assert_eq!(all, texts(&message));
             for (piece, decoded) in pieces.iter().zip(&decoded) {
-                prop_assert_eq!(piece.points, points::in_message(decoded));
+                prop_assert_eq!(piece.points, OtlpMessage::from(decoded).points);
                 prop_assert!(piece.points >= 1);
                 if is_half {
                     prop_assert!(piece.points <= count.div_ceil(2));

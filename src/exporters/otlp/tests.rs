@@ -29,6 +29,7 @@ use crate::{
     },
     exporters::{
         ending::Ending,
+        points,
         sender_config::NetworkExporter,
         sending::SendingExporter,
         testing::{target, with_context},
@@ -37,6 +38,10 @@ use crate::{
     runtime::{Clock, Tasks},
     telemetry::Meter,
 };
+
+fn message(metrics: &ResourceMetrics) -> OtlpMessage {
+    OtlpMessage::from(&ExportMetricsServiceRequest::from(metrics))
+}
 
 /// The metrics of a target with the given name: a total, a gauge and a histogram.
 fn metrics(name: &str, total: u64) -> ResourceMetrics {
@@ -108,7 +113,7 @@ async fn a_removed_target_ends_unless_the_collector_stops() {
     let asked = Mutex::new(Vec::new());
     let make = |now| {
         asked.lock().unwrap().push(now);
-        vec![(&metrics("one", 1)).into()]
+        vec![message(&metrics("one", 1))]
     };
     exporter.ended(&target("one"), &EndOfSeries::new(&make));
     exporter.closing();
@@ -136,11 +141,11 @@ async fn polls_of_several_targets_arrive_as_one_message() {
             is_refused: false,
             time: UNIX_EPOCH,
             starts: &(),
-            resource: parts[0].resource(),
+            resource: &Arc::new(parts[0].resource().clone()),
             metrics: &[],
             histograms: &[],
             exemplars: &[],
-            otlp: OtlpForm::new(|| parts.iter().map(Into::into).collect()),
+            otlp: OtlpForm::new(|| parts.iter().map(message).collect()),
         };
         exporter.export(&snapshot);
         exporter.forget(&target);
@@ -184,7 +189,7 @@ fn resource_names(message: &ExportMetricsServiceRequest) -> Vec<String> {
 fn every_kind_of_point_is_counted() {
     for (metrics, expected) in [(metrics("one", 1), 3), (ResourceMetrics::default(), 0)] {
         assert_eq!(points::count(&metrics), expected);
-        assert_eq!(points::in_message(&(&metrics).into()), expected);
+        assert_eq!(message(&metrics).points, expected);
     }
 }
 

@@ -10,9 +10,11 @@ use std::{
 use super::{
     descriptor::FamilyDescriptor,
     escape,
+    histogram_rows::{HistogramRow, HistogramRows},
+    point_id::PointId,
     rows::{
-        FamilyId, Layout, Number, Row, RowExemplar, Section, SourceId, SourceRows, Suffix,
-        Timestamp,
+        FamilyId, Layout, Number, PointRow, Row, RowExemplar, Section, SourceId, SourceRows,
+        Suffix, Timestamp,
     },
     text,
 };
@@ -49,6 +51,8 @@ struct SeriesDraft {
     rows_end: usize,
     /// Its identity in its family, once it is needed.
     id: u64,
+    /// The point that it shows, if the SDK has it.
+    point: Option<PointId>,
 }
 
 /// The series of one family.
@@ -68,14 +72,8 @@ pub(super) struct SeriesTimes {
     pub(super) time: Option<Timestamp>,
     /// The start time of the total, if it is shown.
     pub(super) created: Option<Timestamp>,
-}
-
-/// A histogram as a scrape shows it.
-pub(super) struct HistogramRows<I> {
-    /// The finite bounds, with the number of observations in each bucket.
-    pub(super) buckets: I,
-    pub(super) count: u64,
-    pub(super) sum: Option<Number>,
+    /// The point of the number.
+    pub(super) point: Option<PointId>,
 }
 
 /// The labels of the next series: those after the labels of the target, or all.
@@ -162,26 +160,18 @@ impl SourceDraft {
         histogram: HistogramRows<impl Iterator<Item = (f64, u64)>>,
         times: SeriesTimes,
     ) {
-        let HistogramRows {
-            buckets,
-            count,
-            sum,
-        } = histogram;
         let (time, plain) = (times.time, labels.text.len());
-        let mut cumulative = 0_u64;
-        for (bound, count) in buckets {
-            cumulative = cumulative.saturating_add(count);
-            text::le(&mut labels.text, bound);
-            self.row(Suffix::Bucket, labels, cumulative.into(), time);
-            labels.text.truncate(plain);
+        for (row, number) in histogram.rows() {
+            match row {
+                HistogramRow::Bucket(bound) => {
+                    text::le(&mut labels.text, bound);
+                    self.row(Suffix::Bucket, labels, number, time);
+                    labels.text.truncate(plain);
+                }
+                HistogramRow::Sum => self.row(Suffix::Sum, labels, number, time),
+                HistogramRow::Count => self.row(Suffix::Count, labels, number, time),
+            }
         }
-        text::le(&mut labels.text, f64::INFINITY);
-        self.row(Suffix::Bucket, labels, count.into(), time);
-        labels.text.truncate(plain);
-        if let Some(sum) = sum {
-            self.row(Suffix::Sum, labels, sum, time);
-        }
-        self.row(Suffix::Count, labels, count.into(), time);
         self.end_series(labels, times);
     }
 
@@ -203,7 +193,12 @@ impl SourceDraft {
         self.times.extend(time);
     }
 
-    fn end_series(&mut self, labels: &SeriesLabels, SeriesTimes { time, created }: SeriesTimes) {
+    fn end_series(&mut self, labels: &SeriesLabels, of: SeriesTimes) {
+        let SeriesTimes {
+            time,
+            created,
+            point,
+        } = of;
         let created = created.filter(|_| {
             self.sections
                 .last()
@@ -215,6 +210,7 @@ impl SourceDraft {
         self.series.push(SeriesDraft {
             rows_end: self.rows.len(),
             id: 0,
+            point,
         });
         if let Some(section) = self.sections.last_mut() {
             section.series_end = self.series.len();
@@ -289,6 +285,7 @@ impl SourceDraft {
         self.series.push(SeriesDraft {
             rows_end: self.rows.len(),
             id: of.id(series),
+            point: of.series.get(series).and_then(|series| series.point),
         });
     }
 
@@ -349,10 +346,23 @@ impl SourceDraft {
         self.sections.len() == layout.sections.len()
             && self.rows == *layout.rows
             && self.labels == *layout.labels
+            && self.points() == *layout.points
             && sections().all(|(new, old)| {
                 new.series_end == old.series_end as usize
                     && Arc::ptr_eq(&new.descriptor, &old.descriptor)
             })
+    }
+
+    /// Where the number of each point is, sorted by id.
+    fn points(&self) -> Vec<PointRow> {
+        let rows = (0..self.series.len()).zip(&self.series);
+        let points = rows.filter_map(|(at, series)| {
+            let row = position(self.rows_of(at).start);
+            series.point.map(|id| PointRow { id, row })
+        });
+        let mut points: Vec<_> = points.collect();
+        points.sort_unstable_by_key(|point| point.id);
+        points
     }
 
     /// Whether it has no series.
@@ -376,6 +386,7 @@ impl SourceDraft {
             labels: self.labels.as_str().into(),
             sections: sections.collect(),
             series: self.series.iter().map(|series| series.id).collect(),
+            points: self.points().into(),
             is_odd: (0..self.rows.len()).any(is_odd),
         }
     }

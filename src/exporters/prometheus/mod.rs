@@ -24,11 +24,14 @@ mod draft;
 mod escape;
 mod families;
 mod foreign;
+mod histogram_rows;
 mod labels;
 pub(super) mod name;
 mod negotiate;
 mod placement;
+mod point_id;
 mod probe;
+mod refresh;
 mod render;
 mod rows;
 mod rules;
@@ -63,6 +66,7 @@ use crate::{
     telemetry::{Meter, names},
 };
 use draft::Draft;
+use refresh::NewNumber;
 use render::Renderer;
 use rules::RenderingRules;
 use scrape::Scrape;
@@ -79,6 +83,8 @@ pub struct Prometheus {
     answers: Arc<SharedAnswers>,
     /// An empty draft with memory for the next snapshot.
     spare: Mutex<Draft>,
+    /// Memory for the numbers of the next snapshot.
+    numbers: Mutex<Vec<NewNumber>>,
     dropped: Counter<u64>,
     probes: Counter<u64>,
     /// Families and reasons that the log has warned about.
@@ -119,6 +125,7 @@ impl Prometheus {
             state,
             answers: Arc::default(),
             spare: Mutex::default(),
+            numbers: Mutex::default(),
             dropped: names::DROPPED_POINTS.counter(meter),
             probes: names::PROBES.counter(meter),
             warned: Mutex::default(),
@@ -183,6 +190,14 @@ fn observe_series(id: &str, store: &Arc<Mutex<SeriesStore>>, meter: &Meter) {
 
 impl Exporter for Prometheus {
     fn export(&self, snapshot: &Snapshot<'_>) {
+        let mut numbers = std::mem::take(&mut *lock(&self.numbers));
+        let is_done =
+            lock(&self.store).refresh(snapshot, self.rules(), &mut numbers, self.max_stale);
+        *lock(&self.numbers) = numbers;
+        if is_done {
+            self.answers.clear();
+            return;
+        }
         let labels = lock(&self.store).labels(snapshot.target, self.rules());
         // The store is not locked while the rows are written.
         let mut draft = std::mem::take(&mut *lock(&self.spare));

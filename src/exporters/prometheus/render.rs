@@ -14,10 +14,12 @@ use opentelemetry_sdk::{
 use super::{
     DroppedPoints,
     descriptor::{Catalogue, DescribedMetric, FamilyDescriptor},
-    draft::{Draft, HistogramRows, SeriesLabels, SeriesTimes, SourceDraft},
+    draft::{Draft, SeriesLabels, SeriesTimes, SourceDraft},
+    histogram_rows,
     labels::{RenderedLabels, TargetLabels},
     lock,
     name::AggregationKind,
+    point_id::MetricId,
     rows::{ENDPOINTS, INFO, Number, OWN, SourceId, Timestamp},
     rules::RenderingRules,
 };
@@ -47,6 +49,8 @@ struct FamilySamples<'a> {
     labels: &'a RenderedLabels,
     exemplars: &'a [Exemplar],
     of: Of<'a>,
+    /// The metric, if the SDK has it.
+    id: Option<MetricId>,
 }
 
 /// The time of a metric's points, and the source of its start times.
@@ -99,7 +103,7 @@ impl Renderer {
         let scopes = self.scopes(snapshot, labels);
         let mut dropped = Vec::new();
         let info = snapshot.metrics.first();
-        let info = info.map(|_| (snapshot.resource, &labels.info));
+        let info = info.map(|_| (&**snapshot.resource, &labels.info));
         let of = Of {
             time: snapshot.time,
             starts: snapshot.starts,
@@ -125,7 +129,7 @@ impl Renderer {
         let scopes = parts.flat_map(ResourceMetrics::scope_metrics);
         let scopes = scopes.filter_map(|metrics| {
             let source = source_of(snapshot, metrics.scope().name())?;
-            let of = (snapshot.resource, metrics.scope());
+            let of = (&**snapshot.resource, metrics.scope());
             Some(SourceMetrics {
                 source,
                 metrics,
@@ -154,7 +158,7 @@ impl Renderer {
                 .build();
             Some(CountedMetric {
                 source: source_of(snapshot, &instrument.scope)?,
-                labels: labels.of(&self.rules, snapshot.target, (snapshot.resource, &scope)),
+                labels: labels.of(&self.rules, snapshot.target, (&**snapshot.resource, &scope)),
                 histograms,
                 instrument,
             })
@@ -191,6 +195,7 @@ impl Renderer {
                     name: &instrument.name,
                     ..of
                 },
+                id: None,
             });
         }
     }
@@ -215,6 +220,7 @@ impl Renderer {
             labels,
             exemplars: &[],
             of,
+            id: None,
         }));
         for scope in scopes {
             for metric in scope.metrics.metrics() {
@@ -235,6 +241,7 @@ impl Renderer {
                         name: metric.name(),
                         ..of
                     },
+                    id: Some(MetricId::of(scope.metrics.scope().name(), metric)),
                 });
             }
         }
@@ -252,7 +259,7 @@ const TARGET_INFO: DescribedMetric<'static> = DescribedMetric {
 
 /// The source of a scope's metrics. `None` for an endpoint that is not fresh: its values have been
 /// shown already and must not look new.
-fn source_of(snapshot: &Snapshot<'_>, scope: &str) -> Option<SourceId> {
+pub(super) fn source_of(snapshot: &Snapshot<'_>, scope: &str) -> Option<SourceId> {
     let mut endpoints = (ENDPOINTS..).zip(&snapshot.target.definition.endpoints);
     match endpoints.find(|(_, endpoint)| *endpoint.scope == *scope) {
         Some((source, _)) => Some(source).filter(|source| is_new(snapshot, *source)),
@@ -340,15 +347,9 @@ impl FamilySamples<'_> {
                     let times = SeriesTimes {
                         time,
                         created: self.created(rules, &mut attributes()),
+                        point: None,
                     };
-                    let value = &counted.value;
-                    let buckets = value.bounds.iter().copied();
-                    let histogram = HistogramRows {
-                        buckets: buckets.zip(value.counts.iter().copied()),
-                        count: value.count(),
-                        sum: value.sum.map(Number::from),
-                    };
-                    draft.histogram(labels, histogram, times);
+                    draft.histogram(labels, histogram_rows::of_value(&counted.value), times);
                 }
             }
             Samples::Metric(AggregatedMetrics::U64(data)) => self.data(data, rules, draft, labels),
@@ -381,6 +382,7 @@ impl FamilySamples<'_> {
                     let times = SeriesTimes {
                         time: own(&mut point.attributes()),
                         created: None,
+                        point: self.id.as_ref().map(|id| id.point(point.attributes())),
                     };
                     draft.sample(labels, point.value(), times);
                 }
@@ -391,6 +393,7 @@ impl FamilySamples<'_> {
                     let times = SeriesTimes {
                         time: own(&mut point.attributes()),
                         created: self.created(rules, &mut point.attributes()),
+                        point: self.id.as_ref().map(|id| id.point(point.attributes())),
                     };
                     draft.sample(labels, point.value(), times);
                     let mut exemplars = self.exemplars.iter();
@@ -404,15 +407,9 @@ impl FamilySamples<'_> {
                     let times = SeriesTimes {
                         time,
                         created: self.created(rules, &mut point.attributes()),
+                        point: self.id.as_ref().map(|id| id.histogram(point)),
                     };
-                    let buckets = point.bounds().zip(point.bucket_counts());
-                    let histogram = HistogramRows {
-                        // The bucket without a bound follows with the total count.
-                        buckets: buckets.filter(|(bound, _)| *bound < f64::INFINITY),
-                        count: point.count(),
-                        sum: Some(point.sum().into()),
-                    };
-                    draft.histogram(labels, histogram, times);
+                    draft.histogram(labels, histogram_rows::of_point(point), times);
                 }
             }
             MetricData::ExponentialHistogram(_) => {}

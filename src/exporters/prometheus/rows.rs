@@ -7,7 +7,7 @@ use std::{
     time::SystemTime,
 };
 
-use super::descriptor::FamilyDescriptor;
+use super::{descriptor::FamilyDescriptor, point_id::PointId};
 use crate::{runtime::clock, telemetry::Trace};
 
 /// The number of a target.
@@ -52,8 +52,17 @@ pub(super) struct Layout {
     pub(super) sections: Box<[Section]>,
     /// The identity of each series in its family: a hash of its labels.
     pub(super) series: Box<[u64]>,
+    /// Where each point of the SDK is, sorted by id.
+    pub(super) points: Box<[PointRow]>,
     /// Whether a label name needs UTF-8 quoting.
     pub(super) is_odd: bool,
+}
+
+/// The first row of a point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PointRow {
+    pub(super) id: PointId,
+    pub(super) row: u32,
 }
 
 /// One line of a scrape without its number.
@@ -205,6 +214,12 @@ impl<'a> SectionRows<'a> {
 }
 
 impl Layout {
+    /// The first row of a point.
+    pub(super) fn row_of(&self, id: PointId) -> Option<u32> {
+        let found = self.points.binary_search_by_key(&id, |point| point.id);
+        Some(self.points.get(found.ok()?)?.row)
+    }
+
     /// The series of each family.
     pub(super) fn series(&self) -> impl Iterator<Item = (FamilyId, u64)> {
         let mut start = 0;

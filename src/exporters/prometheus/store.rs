@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use opentelemetry_sdk::Resource;
 use slab::Slab;
 use tokio::time::Instant;
 
@@ -30,7 +31,7 @@ pub(super) struct SeriesStore {
 
 /// What the sources of all targets share.
 #[derive(Debug, Default)]
-struct SeriesIndex {
+pub(super) struct SeriesIndex {
     families: Families,
     /// The layouts that are in use, each once.
     layouts: HashSet<Arc<Layout>>,
@@ -42,9 +43,11 @@ struct SeriesIndex {
 
 /// The values of one target.
 #[derive(Debug)]
-struct TargetSeries {
+pub(super) struct TargetSeries {
     target: Arc<Target>,
     labels: Arc<TargetLabels>,
+    /// The Resource that is shown.
+    resource: Arc<Resource>,
     /// By [`SourceId`].
     sources: Box<[Source]>,
 }
@@ -91,7 +94,8 @@ impl SeriesStore {
     /// Adds a target unless it exists, and returns its number. After a reload, a target with the
     /// same name and another configuration replaces the old one. Values with the same labels from
     /// the same endpoints stay until new ones come.
-    fn open(&mut self, target: &Arc<Target>, labels: Arc<TargetLabels>) -> TargetId {
+    fn open(&mut self, snapshot: &Snapshot<'_>, labels: Arc<TargetLabels>) -> TargetId {
+        let target = snapshot.target;
         if let Some(id) = self.by_name.get(&target.name).copied()
             && let Some(shown) = self.targets.get_mut(id as usize)
         {
@@ -108,6 +112,7 @@ impl SeriesStore {
         let id = number(self.targets.insert(TargetSeries {
             target: Arc::clone(target),
             labels,
+            resource: Arc::clone(snapshot.resource),
             sources: (0..sources).map(|_| Source::default()).collect(),
         }));
         self.by_name.insert(target.name.clone(), id);
@@ -124,23 +129,53 @@ impl SeriesStore {
         max_stale: Duration,
     ) -> Vec<DroppedPoints> {
         let now = Instant::now();
-        let id = self.open(snapshot.target, labels);
-        let Some(target) = self.targets.get_mut(id as usize) else {
-            return Vec::new();
-        };
-        self.index.version += 1;
-        target.expire(id, now, &mut self.index);
-        target.note_failed(snapshot);
-        let dropped = match target.has_series_of(snapshot, draft) {
+        let id = self.open(snapshot, labels);
+        self.expire_target(id, now);
+        let dropped = self.change(id, (snapshot, now, max_stale), |target, index| match target
+            .has_series_of(snapshot, draft)
+        {
             true => target.replace_numbers(snapshot, draft),
-            false => target.replace_series(id, snapshot, draft, &mut self.index),
-        };
+            false => target.replace_series(id, snapshot, draft, index),
+        });
+        dropped.unwrap_or_default()
+    }
+
+    /// Changes the values that a snapshot has, which are shown for `max_stale`.
+    pub(super) fn change<T>(
+        &mut self,
+        id: TargetId,
+        (snapshot, now, max_stale): (&Snapshot<'_>, Instant, Duration),
+        change: impl FnOnce(&mut TargetSeries, &mut SeriesIndex) -> T,
+    ) -> Option<T> {
+        let target = self.targets.get_mut(id as usize)?;
+        self.index.version += 1;
+        target.note_failed(snapshot);
+        let result = change(target, &mut self.index);
         for (id, source) in target.fresh(snapshot) {
             source.is_stale = false;
             // The collector's own metrics are in every snapshot, whatever the result of the poll.
             source.expires = now.checked_add(max_stale).filter(|_| id >= ENDPOINTS);
         }
-        dropped
+        Some(result)
+    }
+
+    /// The number of a target that is shown with this description.
+    pub(super) fn shown(&self, target: &Arc<Target>) -> Option<TargetId> {
+        let id = *self.by_name.get(&target.name)?;
+        let shown = self.target(id)?;
+        Arc::ptr_eq(&shown.target, target).then_some(id)
+    }
+
+    /// The values of a target.
+    pub(super) fn target(&self, id: TargetId) -> Option<&TargetSeries> {
+        self.targets.get(id as usize)
+    }
+
+    /// Removes the values of a target that are too old.
+    pub(super) fn expire_target(&mut self, id: TargetId, now: Instant) {
+        if let Some(target) = self.targets.get_mut(id as usize) {
+            target.expire(id, now, &mut self.index);
+        }
     }
 
     /// Removes a target, unless another one has taken its name.
@@ -220,6 +255,31 @@ impl SeriesIndex {
 }
 
 impl TargetSeries {
+    /// Whether this Resource is shown.
+    pub(super) fn is_of(&self, resource: &Arc<Resource>) -> bool {
+        Arc::ptr_eq(&self.resource, resource)
+    }
+
+    /// The rows of a source; none without a series.
+    pub(super) fn rows(&self, source: SourceId) -> Option<&SourceRows> {
+        self.sources.get(source as usize)?.rows.as_ref()
+    }
+
+    /// The rows of what the target itself says, by source.
+    pub(super) fn shown_sources(&self) -> impl Iterator<Item = (SourceId, &SourceRows)> {
+        let sources = (INFO..).zip(&self.sources).filter(|(id, _)| *id != INFO);
+        sources.filter_map(|(id, source)| Some((id, source.rows.as_ref()?)))
+    }
+
+    /// Replaces one number.
+    pub(super) fn set_number(&mut self, source: SourceId, row: u32, bits: u64) {
+        let source = self.sources.get_mut(source as usize);
+        let rows = source.and_then(|source| source.rows.as_mut());
+        if let Some(number) = rows.and_then(|rows| rows.numbers.get_mut(row as usize)) {
+            *number = bits;
+        }
+    }
+
     /// The sources, each with its number.
     fn sources(&mut self) -> impl Iterator<Item = (SourceId, &mut Source)> {
         (INFO..).zip(&mut self.sources)
@@ -246,6 +306,7 @@ impl TargetSeries {
     }
 
     fn replace_numbers(&mut self, snapshot: &Snapshot<'_>, draft: &Draft) -> Vec<DroppedPoints> {
+        self.resource = Arc::clone(snapshot.resource);
         for (id, source) in self.fresh(snapshot) {
             if let (Some(rows), Some(new)) = (&mut source.rows, draft.sources.get(&id)) {
                 new.replace(rows);
@@ -261,6 +322,7 @@ impl TargetSeries {
         draft: &mut Draft,
         index: &mut SeriesIndex,
     ) -> Vec<DroppedPoints> {
+        self.resource = Arc::clone(snapshot.resource);
         // Old values are removed first, so that new ones can have their names.
         for (id, source) in self.fresh(snapshot) {
             if let Some(SourceRows { layout, .. }) = source.rows.take() {

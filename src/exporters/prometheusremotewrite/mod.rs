@@ -59,7 +59,7 @@ impl Encoder for RemoteWrite {
         let points: u64 = snapshot.metrics.iter().map(points::count).sum();
         let points = points + snapshot.histograms.len() as u64;
         let now = series::millis(snapshot.time);
-        let of = (snapshot.resource, snapshot.metrics);
+        let of = (&**snapshot.resource, snapshot.metrics);
         let mut written = self
             .rules
             .request(of, snapshot.histograms, snapshot.starts, now);

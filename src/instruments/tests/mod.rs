@@ -1,6 +1,7 @@
 mod delta;
 mod exemplars;
 mod inherited_state;
+mod otlp;
 mod own_points;
 mod points;
 mod sent_series;
@@ -13,7 +14,9 @@ use std::{
 
 use bytes::Bytes;
 use opentelemetry::KeyValue;
-use opentelemetry_proto::tonic::metrics::v1::metric;
+use opentelemetry_proto::tonic::{
+    collector::metrics::v1::ExportMetricsServiceRequest, metrics::v1::metric,
+};
 
 use self::points::{Point, Value, named, one, points};
 use super::*;
@@ -78,19 +81,30 @@ impl Both {
         ]
     }
 
-    /// The OTLP messages of a poll.
+    /// The OTLP messages of a poll, which are encoded as prost does it.
     fn otlp(&mut self, poll: &Poll, readings: &Readings) -> Vec<ExportMetricsServiceRequest> {
         let collected = self.collect(poll, readings);
         let exemplars = self.own.exemplars();
         let [read, lost] = self.scopes(poll);
         let (encoding, _) = self.instruments.forms();
-        encoding.messages(&collected, [&read, &lost], &exemplars)
+        let messages = encoding.messages(&collected, [&read, &lost], &exemplars);
+        decoded(&messages)
     }
 
     /// The collected points, with the start time that each series shows.
     fn points(&self, parts: &[ResourceMetrics]) -> Vec<Point> {
         points(parts, &self.instruments.starts)
     }
+}
+
+/// The messages, which are encoded as prost does it.
+fn decoded(messages: &[OtlpMessage]) -> Vec<ExportMetricsServiceRequest> {
+    let decoded = messages.iter().map(|message| {
+        let decoded = message.decode().unwrap();
+        assert_eq!(OtlpMessage::from(&decoded), *message);
+        decoded
+    });
+    decoded.collect()
 }
 
 fn instruments() -> Both {
@@ -468,6 +482,7 @@ fn where_memory_is_short_the_room_of_many_series_is_given_up_and_totals_go_on() 
         let points = named(&points, "nodes");
         let starts = points.iter().map(|point| point.start);
         let starts: std::collections::BTreeSet<_> = starts.collect();
+        drop(collected);
         let is_roomy = both.instruments.providers.is_roomy();
         let shed = both.instruments.shed();
         (points.len(), starts.len(), is_roomy, shed)

@@ -78,7 +78,7 @@ fn series_of_report_metrics_end_although_the_last_message_had_none() {
     let mut both = instruments();
     let (_, all) = points_at(&mut both, 0, [true, true]);
     points_at(&mut both, 15, [true, true]);
-    let end = sent(&both.instruments.end_of_series(UNIX_EPOCH));
+    let end = sent(&decoded(&both.instruments.end_of_series(UNIX_EPOCH)));
     let own = end.iter().filter(|of| of.name.starts_with("betanet."));
     assert_eq!(own.filter(|of| of.is_end).count(), all);
 }

@@ -86,7 +86,7 @@ fn series_of_an_endpoint_that_was_not_polled_do_not_end() {
 fn all_series_of_a_removed_target_end_after_their_last_point() {
     let mut both = instruments();
     let last = sent(&both.otlp(&poll([true, true]), &readings(all())));
-    let end_of_series = sent(&both.instruments.end_of_series(UNIX_EPOCH));
+    let end_of_series = sent(&decoded(&both.instruments.end_of_series(UNIX_EPOCH)));
     assert_eq!(end_of_series.len(), last.len(), "each once");
     assert_eq!(
         ends_of(&end_of_series),

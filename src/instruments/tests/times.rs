@@ -201,8 +201,8 @@ fn a_gauge_in_two_forms_has_room_in_both() {
         let mut values = elements(0, round * 200..(round + 1) * 200);
         values[0].value = Number::Unsigned(u64::MAX);
         let collected = both.collect(&poll([true, true]), &readings(values));
-        for parts in [Some(collected.metrics), collected.signed_metrics] {
-            let points = both.points(&parts.unwrap());
+        for parts in [Some(&collected.metrics), collected.signed_metrics.as_ref()] {
+            let points = both.points(parts.unwrap());
             assert_eq!(named(&points, "gauge").len(), 200);
         }
     }

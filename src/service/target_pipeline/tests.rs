@@ -1,8 +1,6 @@
 use std::{sync::Mutex, time::UNIX_EPOCH};
 
-use opentelemetry_proto::tonic::{
-    collector::metrics::v1::ExportMetricsServiceRequest, metrics::v1::metric::Data,
-};
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_sdk::metrics::{
     SdkMeterProvider,
     data::{AggregatedMetrics, MetricData},
@@ -12,7 +10,10 @@ use super::*;
 use crate::{
     definition::{self, Instrument},
     instruments::{self, ReportMetrics},
-    pipeline::{Components, Downstream, EndOfSeries, Exporter, Number, Processor, Stream, Target},
+    pipeline::{
+        Components, Downstream, EndOfSeries, Exporter, Number, OtlpMessage, Processor, Stream,
+        Target,
+    },
     runtime::{Clock, Tasks},
 };
 
@@ -364,8 +365,9 @@ async fn a_replacement_continues_the_totals_and_the_target_stays() {
 struct Ends(Mutex<Vec<String>>);
 
 impl Ends {
-    fn note(&self, messages: &[ExportMetricsServiceRequest]) {
-        let parts = messages.iter().flat_map(|of| &of.resource_metrics);
+    fn note(&self, messages: &[OtlpMessage]) {
+        let messages = messages.iter().map(|message| message.decode().unwrap());
+        let parts = messages.flat_map(|of| of.resource_metrics);
         for part in parts {
             let resource = part.resource.iter().flat_map(|of| &of.attributes);
             let split = resource.filter(|of| of.key == "split").count();

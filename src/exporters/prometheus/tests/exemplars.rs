@@ -42,7 +42,7 @@ fn export(exporter: &Prometheus, metric: &'static str) {
         is_refused: false,
         time: UNIX_EPOCH + fixture::TIME,
         starts: &(),
-        resource: metrics[0].resource(),
+        resource: &fixture::shared_resource(&metrics),
         metrics: &metrics,
         histograms: &[],
         exemplars: &[exemplar],

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -154,8 +154,37 @@ pub(super) fn show(
     is_refused: bool,
     metrics: &[ResourceMetrics],
 ) {
+    let of = (&shared_resource(metrics), metrics);
+    show_with(exporter, target, [fresh, lost], is_refused, of);
+}
+
+/// The Resource of metrics: the same one as long as it does not change, as a target has it.
+pub(super) fn shared_resource(metrics: &[ResourceMetrics]) -> Arc<Resource> {
+    static SHARED: Mutex<Vec<Arc<Resource>>> = Mutex::new(Vec::new());
+    let resource = resource(metrics);
+    let mut shared = SHARED.lock().unwrap();
+    let known = shared.iter().position(|known| *known == resource);
+    let known = known.unwrap_or_else(|| {
+        shared.push(resource);
+        shared.len() - 1
+    });
+    Arc::clone(&shared[known])
+}
+
+/// A new Resource, equal to that of the metrics.
+pub(super) fn resource(metrics: &[ResourceMetrics]) -> Arc<Resource> {
     let empty = Resource::builder_empty().build();
-    let resource = metrics.first().map_or(&empty, ResourceMetrics::resource);
+    Arc::new(metrics.first().map_or(empty, |of| of.resource().clone()))
+}
+
+/// The same with this Resource.
+pub(super) fn show_with(
+    exporter: &Prometheus,
+    target: &Arc<Target>,
+    [fresh, lost]: [[bool; 2]; 2],
+    is_refused: bool,
+    (resource, metrics): (&Arc<Resource>, &[ResourceMetrics]),
+) {
     exporter.export(&Snapshot {
         target,
         fresh: &fresh,

@@ -61,7 +61,7 @@ fn half(_: ProbeRequest) -> Result<Probed, ProbeRefusal> {
             endpoint(None, kept),
             endpoint(Some(ErrorType::Timeout), None),
         ],
-        resource: opentelemetry_sdk::Resource::builder_empty().build(),
+        resource: fixture::resource(&[]),
         metrics: vec![gauges("betanet/network", &[("x", "a", 7)])],
         histograms: Vec::new(),
     })
@@ -109,7 +109,7 @@ async fn a_failed_probe_is_an_answer_and_a_refused_one_an_error() {
                 };
                 2
             ],
-            resource: opentelemetry_sdk::Resource::builder_empty().build(),
+            resource: fixture::resource(&[]),
             metrics: Vec::new(),
             histograms: Vec::new(),
         })
