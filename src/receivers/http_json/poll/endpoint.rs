@@ -36,7 +36,7 @@ use crate::{
             telltale,
             transport::{Transport, TransportRequest, TransportResponse},
         },
-        telemetry::ReceiverTelemetry,
+        telemetry::{EndpointTelemetry, ReceiverTelemetry},
     },
     resilience::{
         executor::{
@@ -98,6 +98,8 @@ pub(crate) struct EndpointPoller {
     pub(crate) sites: PerInstance<EndpointAddress>,
     /// What metrics, logs and pages show of it.
     pub(crate) labels: EndpointLabels,
+    /// Counts its polls and requests.
+    pub(crate) telemetry: Arc<EndpointTelemetry>,
     /// What it is asked for.
     pub(crate) values: RequestValues,
     /// It is asked at every so many ticks.
@@ -249,8 +251,8 @@ impl EndpointPoller {
             Ok(AttemptResponse::Body(body, _)) => body.accepted_status.map(ErrorType::Status),
             Ok(AttemptResponse::NotModified(_)) => None,
         };
-        let (of, took) = ((self.method(), &self.labels), started.elapsed());
-        self.shared.telemetry.requested(of, took, error_type);
+        self.telemetry
+            .requested(&self.shared.telemetry, started.elapsed(), error_type);
         result
     }
 

@@ -251,9 +251,10 @@ impl Exchanges<'_> {
             Err(error) => Some(error.error_type()),
             Ok(page) => page.accepted_status.map(ErrorType::Status),
         };
-        let of = (self.endpoint.method(), &self.endpoint.labels);
-        let telemetry = &self.shared().telemetry;
-        telemetry.requested(of, started.elapsed(), error_type);
+        let receiver = &self.shared().telemetry;
+        self.endpoint
+            .telemetry
+            .requested(receiver, started.elapsed(), error_type);
         page
     }
 

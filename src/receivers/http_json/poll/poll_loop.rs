@@ -165,7 +165,7 @@ impl<S: Clone> PollLoop<'_, S> {
 fn report(poller: &TargetPoller, poll: &Poll, up: &mut EndpointUp) {
     poller.board.record(&poller.target, poll);
     for (endpoint, polled) in poller.endpoints.iter().zip(&poll.endpoints) {
-        poller.telemetry.endpoint_polled(&endpoint.labels, polled);
+        endpoint.telemetry.polled(&poller.telemetry, polled);
     }
     let was_up = up.target;
     poll.note_up(&mut up.endpoints);

@@ -141,9 +141,12 @@ impl ReceiverSpec {
     ) -> Result<Vec<EndpointPoller>, BuildError> {
         let endpoints = target.definition.endpoints.iter().enumerate();
         let endpoints = endpoints.map(|(index, endpoint)| {
+            let labels = endpoint.labels();
+            let telemetry = &parts.shared.telemetry;
             Ok(EndpointPoller {
                 sites: sites(instances, endpoint, parts)?,
-                labels: endpoint.labels(),
+                telemetry: telemetry.endpoint(endpoint.request.method, &labels),
+                labels,
                 values: RequestValues {
                     request: Arc::clone(&endpoint.request),
                     target: Arc::clone(target),

@@ -7,6 +7,7 @@ use ::http::header;
 use super::*;
 use crate::{
     client::auth::Authenticators,
+    definition::Method,
     receivers::{contract::PolledOnce, http_json::poll::places::Places, network::Network},
     resilience::{caution::Heard, per_instance::PerInstance, retry, state::BreakerState},
     telemetry::target_metrics::MetricsLevel,
@@ -364,6 +365,7 @@ impl TargetPoller {
         let endpoints = definition.endpoints.iter().enumerate();
         let endpoints = endpoints.map(|(index, endpoint)| EndpointPoller {
             labels: endpoint.labels(),
+            telemetry: shared.telemetry.endpoint(Method::Get, &endpoint.labels()),
             sites: servers.map(|server| EndpointAddress {
                 url: EndpointUrl::Fixed(format!("http://node{}", endpoint.path).parse().unwrap()),
                 auth: None,
