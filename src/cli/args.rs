@@ -161,11 +161,16 @@ pub(super) struct CheckArgs {
 /// Options of `suggest`.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct SuggestArgs {
-    /// The URL of the API
-    #[arg(long, value_name = "URL", required_unless_present = "receiver")]
-    pub(super) endpoint: Option<String>,
-    /// Poll the first target of this receiver of the configuration, with its headers and credentials
-    #[arg(long, value_name = "ID", conflicts_with = "endpoint")]
+    /// The URL of the API. May be repeated with other instances of it: what one of them does not
+    /// have is optional
+    #[arg(
+        long = "endpoint",
+        value_name = "URL",
+        required_unless_present = "receiver"
+    )]
+    pub(super) endpoints: Vec<String>,
+    /// Poll the targets of this receiver of the configuration, with its headers and credentials
+    #[arg(long, value_name = "ID", conflicts_with = "endpoints")]
     pub(super) receiver: Option<String>,
     /// A path to poll. May be repeated. Default: that of the URL
     #[arg(long = "path", value_name = "PATH")]
@@ -173,6 +178,13 @@ pub(super) struct SuggestArgs {
     /// The name of the definition, with which the names of metrics begin. Default: that of the host
     #[arg(long, value_name = "NAME")]
     pub(super) name: Option<String>,
+    /// Suggest only these values: the names that lead to them, such as `queues.depth`, or only the
+    /// last of these names. `*` stands for any letters. May be repeated, or a list with commas
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(super) only: Vec<String>,
+    /// Suggest none of these values
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(super) without: Vec<String>,
     /// The time between both polls
     #[arg(long, value_name = "DURATION", default_value = "10s")]
     pub(super) wait: Duration,

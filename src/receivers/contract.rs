@@ -79,15 +79,16 @@ pub trait ReceiverConfig: ComponentConfig {
         Ok(Vec::new())
     }
 
-    /// Polls the first target of the list once, as `definition` says: what `suggest` reads. Nothing
-    /// if no target is listed.
+    /// Polls the first targets of the list once, at most `most`, as `definition` says: what `suggest`
+    /// reads. Nothing if no target is listed.
     ///
     /// # Errors
-    /// If the receiver cannot be built, or the target cannot be polled.
+    /// If the receiver cannot be built, or a target cannot be polled.
     async fn poll_once_as(
         &self,
         _context: &ReceiverContext,
         _definition: &Arc<Definition>,
+        _most: usize,
     ) -> Result<Vec<(Arc<Target>, Poll)>, BuildError> {
         Ok(Vec::new())
     }

@@ -365,7 +365,7 @@ async fn a_suggestion_is_a_definition_that_check_accepts() {
     let lines = [
         "  stats: { path: /stats }",
         "  - for_each: $.queues",
-        "    attributes: { name: $.name }",
+        "    attributes: { queue: $.name }",
         "      # it grew from 5 to 6",
         "      - { name: mq.queue.sent, instrument: counter, value: $.sent }",
         "      - { name: mq.queue.depth, instrument: gauge, value: $.depth }",
@@ -383,7 +383,7 @@ async fn a_suggestion_is_a_definition_that_check_accepts() {
     let checked = beside(folder.path(), &check).await;
     assert_eq!(checked.code, Some(0), "{}", checked.stdout);
     assert!(
-        checked.stdout.contains("mq.queue.sent   name=mail"),
+        checked.stdout.contains("mq.queue.sent   queue=mail"),
         "{}",
         checked.stdout
     );

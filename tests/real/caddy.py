@@ -38,8 +38,9 @@ def test(stand):
             clients.append(client)
         accepted = [upstream.accept() for _ in range(3)]
         found = stand.poll(url)
-        of = lambda name, port: found[f"caddy.reverse_proxy.upstream.{name}{{upstream=127.0.0.1:{port}}}"]
+        of = lambda name, port: found[f"caddy.upstream.{name}{{upstream=127.0.0.1:{port}}}"]
         equal("requests", (of("requests", stand.app), of("requests", stand.gone)), (3, 0))
         equal("fails", (of("fails", stand.app), of("fails", stand.gone)), (0, 0))
+        stand.suggest([url], ["/reverse_proxy/upstreams"], "caddy")
         for connection in [*clients, *(connection for connection, _ in accepted)]:
             connection.close()

@@ -1,10 +1,17 @@
 """PowerDNS' API; `pdns_control` is what PowerDNS says."""
 
 import socket
+import threading
 
 from support import between, equal, free_port, until
 
 KEY = {"X-API-Key": "hunter2"}
+
+# Of a hundred statistics.
+WANTED = [
+    "tcp-answers", "udp-answers", "tcp-queries", "udp-queries", "backend-queries", "packetcache-hit", "packetcache-miss", "query-cache-hit", "query-cache-miss",
+    "corrupt-packets", "servfail-packets", "timedout-packets", "*-msec", "latency", "qsize-q", "real-memory-usage", "security-status",
+]
 
 
 def start(stand):
@@ -53,9 +60,13 @@ def test(stand):
     equal("questions", found["powerdns.queries{network.transport=udp}"], says("udp-queries"))
     between("questions", 5, found["powerdns.queries{network.transport=udp}"], 50)
     equal("answers", found["powerdns.answers{network.transport=udp}"], says("udp-answers"))
-    for cache, name in {"packet": "packetcache", "query": "query-cache"}.items():
+    for cache, name in {"packetcache": "packetcache", "query_cache": "query-cache"}.items():
         for result in ["hit", "miss"]:
-            equal(f"{name}-{result}", found[f"powerdns.cache.lookups{{cache={cache},result={result}}}"], says(f"{name}-{result}"))
-    equal("corrupt", found["powerdns.packets.corrupt"], says("corrupt-packets"))
+            equal(f"{name}-{result}", found[f"powerdns.{cache}.lookups{{result={result}}}"], says(f"{name}-{result}"))
+    equal("corrupt", found["powerdns.corrupt_packets"], says("corrupt-packets"))
     between("processor time", 0, found["powerdns.cpu.time{cpu.mode=user}"], says("user-msec") / 1000)
     between("uptime", before, before, says("uptime"))
+    timer = threading.Timer(1, lambda: ask(stand.dns))
+    timer.start()
+    stand.suggest([url], ["/api/v1/servers/localhost/statistics"], "powerdns", WANTED, KEY)
+    timer.join()

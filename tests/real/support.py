@@ -1,5 +1,6 @@
 """What the tests of tests/real share: packages, processes, free ports, and our program."""
 
+import difflib
 import json
 import os
 import pathlib
@@ -13,6 +14,9 @@ import urllib.request
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
 PROGRAM = TARGET / "debug" / "betanet-collector"
+
+# The most lines in which a suggestion may differ from the definition that we ship.
+CHANGED_MAX = 5
 
 # The longest wait for a program to start or to answer, in seconds.
 PATIENCE = 90
@@ -189,6 +193,47 @@ service:
         if problems := {series: value for series, value in found.items() if series.startswith("http_json.mapping.problems") and value}:
             raise Failure(f"values could not be read: {problems}\n{self.log()}")
         return found
+
+    def suggest(self, urls, paths, name, only=(), headers=None):
+        """Lets our program suggest a definition of the instances at `urls`, whose values move
+        meanwhile, and holds it against the one that we ship."""
+        receiver = self.file("suggest.yaml", json.dumps({
+            "receivers": {"http_json": {"definition": self.name, "headers": headers or {}, "targets": [{"endpoint": url} for url in urls]}},
+            "exporters": {"debug": {}},
+            "service": {"pipelines": {"metrics": {"receivers": ["http_json"], "exporters": ["debug"]}}},
+        }))
+        options = ["--name", name, *(["--only", ",".join(only)] if only else []), *(word for path in paths for word in ["--path", path])]
+        source = ["--config", receiver, "--receiver", "http_json"] if headers else [word for url in urls for word in ["--endpoint", url]]
+        documents = lambda: [[json.loads(get(url + path, headers=headers)) for url in urls] for path in paths]
+        first = documents()
+        suggestion = self.ours("suggest", *source, *options, "--wait", "3s")
+        second = documents()
+        if folder := os.environ.get("BETANET_REAL_RECORD"):
+            pairs = [[list(pair) for pair in zip(*of_path)] for of_path in zip(first, second)]
+            recorded = json.dumps({"name": name, "paths": paths, "only": list(only), "documents": pairs}, indent=1)
+            pathlib.Path(folder, f"{self.name}.json").write_text(recorded.replace(str(self.work), f"/var/lib/{name}") + "\n")
+        suggested = self.file("suggested.yaml", suggestion)
+        self.ours("check", "--config", receiver, "--set", f"receivers::http_json::definition={suggested}")
+        lines = [content(suggestion), content((ROOT / "pipelines" / f"{self.name}.yaml").read_text())]
+        hunks = difflib.SequenceMatcher(None, *lines, autojunk=False).get_opcodes()
+        changed = sum(max(a1 - a0, b1 - b0) for kind, a0, a1, b0, b1 in hunks if kind != "equal")
+        differ = "\n".join(list(difflib.unified_diff(*lines, n=0, lineterm=""))[2:])
+        print(f"{self.name}: {changed} lines of a suggestion differ from the definition that we ship\n{differ}", flush=True)
+        if changed > CHANGED_MAX:
+            raise Failure(f"a suggestion differs in {changed} lines from the definition that we ship; at most {CHANGED_MAX} are allowed")
+
+    def ours(self, *command):
+        """Runs our program to its end. Gives what it prints."""
+        ended = subprocess.run([str(word) for word in [PROGRAM, *command]], cwd=self.work, capture_output=True, text=True)
+        if ended.returncode != 0:
+            raise Failure(f"{command[0]} failed: {ended.stdout}{ended.stderr}")
+        return ended.stdout
+
+
+def content(definition):
+    """The lines of a definition without comments and blank lines."""
+    lines = [line for line in definition.splitlines() if line.strip()]
+    return [line for line in lines if not line.lstrip().startswith("#")]
 
 
 def points(lines):

@@ -122,15 +122,16 @@ pub(super) fn authenticators(config: &Config) -> Result<Authenticators, CommandE
     Ok(found.into_iter().collect())
 }
 
-/// Polls the first target of a receiver once, as `definition` says.
+/// Polls the first targets of a receiver once, at most `most`, as `definition` says.
 pub(super) async fn poll_as(
     receiver: &dyn ReceiverConfig,
     id: &str,
     authenticators: &Authenticators,
     definition: &Arc<Definition>,
+    most: usize,
 ) -> Result<CheckedTarget, CommandError> {
     let context = context(id, authenticators, &PolledOnce::default());
-    receiver.poll_once_as(&context, definition).await
+    receiver.poll_once_as(&context, definition, most).await
 }
 
 /// What a receiver needs that is not part of a running collector.

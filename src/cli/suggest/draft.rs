@@ -1,6 +1,11 @@
-//! A definition that is being made, and how it is written.
+//! A definition that is being made.
 
 use std::collections::BTreeSet;
+
+use super::{
+    names::without_total,
+    scalars::{flow, scalar, shown},
+};
 
 /// The most metrics of a suggestion.
 pub(super) const METRICS_MAX: usize = 300;
@@ -8,22 +13,30 @@ pub(super) const METRICS_MAX: usize = 300;
 /// The most places that a suggestion says it left out.
 const LEFT_OUT_MAX: usize = 50;
 
-/// The longest text from a body in a comment, in letters.
-const SHOWN_LETTERS_MAX: usize = 60;
+/// The longest name of a metric, in bytes.
+const NAME_BYTES_MAX: usize = 200;
 
 /// A definition that is being made.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
     /// Its name, with which those of the metrics begin.
     pub(super) name: String,
-    /// The endpoints, as YAML, by their names.
-    pub(super) endpoints: Vec<[String; 2]>,
+    pub(super) endpoints: Vec<Endpoint>,
     pub(super) groups: Vec<Group>,
     /// `uptime` or `start_time`, and why.
     pub(super) start: Option<Start>,
     left_out: Vec<String>,
-    names: BTreeSet<String>,
     metrics: usize,
+}
+
+/// An endpoint.
+#[derive(Debug, Clone)]
+pub(super) struct Endpoint {
+    pub(super) name: String,
+    pub(super) path: String,
+    pub(super) format: Option<String>,
+    /// What makes an object of its list of names and values.
+    pub(super) transform: Option<String>,
 }
 
 /// When the process began.
@@ -46,7 +59,7 @@ pub(super) struct Group {
     /// How many elements there are.
     pub(super) elements: usize,
     pub(super) metrics: Vec<Metric>,
-    /// Texts that belong to an `info` metric, by their paths.
+    /// Texts that belong to an `info` metric, as attributes.
     pub(super) versions: Vec<[String; 2]>,
 }
 
@@ -54,6 +67,8 @@ pub(super) struct Group {
 #[derive(Debug, Clone)]
 pub(super) struct Level {
     pub(super) path: String,
+    /// A regular expression that the names of the elements match.
+    pub(super) keys: Option<String>,
     /// The name by which attributes of inner levels refer to it.
     pub(super) name: String,
     /// What tells the element apart: the sources of attributes, relative to it.
@@ -61,10 +76,38 @@ pub(super) struct Level {
     pub(super) is_optional: bool,
 }
 
-/// A metric, as the keys of its entry.
-#[derive(Debug, Clone)]
+/// A metric.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Metric {
-    pub(super) fields: Vec<[String; 2]>,
+    /// What its name begins with, behind the name of the definition.
+    pub(super) parts: Vec<String>,
+    /// The words at the end of its name.
+    pub(super) words: Vec<String>,
+    pub(super) instrument: &'static str,
+    pub(super) unit: Option<String>,
+    /// More keys in front of the value, as YAML.
+    pub(super) before: Vec<[String; 2]>,
+    /// The value as YAML.
+    pub(super) value: String,
+    /// Keys that say how it is read, as YAML.
+    pub(super) behind: Vec<[String; 2]>,
+    /// Attributes beside those of the group, as YAML.
+    pub(super) attributes: Vec<[String; 2]>,
+    pub(super) description: Option<String>,
+    pub(super) is_optional: bool,
+    /// Whether it fell.
+    pub(super) fell: bool,
+    pub(super) reason: String,
+    /// Several values with an attribute, instead of one.
+    pub(super) series: Vec<Series>,
+}
+
+/// One of several values of a metric.
+#[derive(Debug, Clone)]
+pub(super) struct Series {
+    /// As YAML.
+    pub(super) value: String,
+    pub(super) attribute: [String; 2],
     pub(super) reason: String,
 }
 
@@ -82,23 +125,6 @@ impl Draft {
         self.left_out.push(format!("{}: {why}", shown(path)));
     }
 
-    /// A name that no other metric has, not even in other case.
-    pub(super) fn new_name(&mut self, parts: &[String]) -> String {
-        let mut name = self.name.clone();
-        for part in parts {
-            name.push('.');
-            name.push_str(part);
-        }
-        name.truncate(200);
-        let mut unique = name.clone();
-        let mut number = 2;
-        while !self.names.insert(unique.to_lowercase()) {
-            unique = format!("{name}_{number}");
-            number += 1;
-        }
-        unique
-    }
-
     /// Adds a metric to a group, unless there are too many.
     pub(super) fn add(&mut self, group: usize, path: &str, metric: Metric) {
         self.metrics += 1;
@@ -109,30 +135,43 @@ impl Draft {
         }
     }
 
-    /// As a file.
-    pub(super) fn to_yaml(&self, seconds: f64) -> String {
-        let mut text = format!(
-            "# A first definition: `betanet-collector suggest` made it from two polls {seconds} s apart.\n\
-             # Each guess says why. Read them, give the metrics good names and descriptions, and keep\n\
-             # what is right with `betanet-collector test --update`.\n\
-             resource: {{ service.name: {} }}\n\nendpoints:\n",
-            scalar(&self.name)
-        );
-        for [name, endpoint] in &self.endpoints {
-            text.push_str(&format!("  {}: {endpoint}\n", scalar(name)));
-        }
-        if let Some(start) = &self.start {
-            let mut fields = start.fields.clone();
-            if self.endpoints.len() > 1 {
-                fields.insert(0, ["endpoint".to_owned(), scalar(&start.endpoint)]);
+    /// The names of the metrics of each group. No two are the same, not even in other case.
+    pub(super) fn names(&self) -> Vec<Vec<String>> {
+        let mut names = Names::default();
+        let place = |group: &Group| vec![String::new(); group.metrics.len()];
+        let mut all: Vec<_> = self.groups.iter().map(place).collect();
+        // Those that keep their words choose before those that may be shortened.
+        for is_shortened in [false, true] {
+            for (group, slots) in self.groups.iter().zip(&mut all) {
+                for (metric, slot) in group.metrics.iter().zip(slots) {
+                    let shortened = without_total(&metric.words);
+                    let shortened = shortened.filter(|_| metric.instrument == "counter");
+                    if shortened.is_some() == is_shortened {
+                        let wanted = [shortened.as_ref(), Some(&metric.words)];
+                        let wanted = wanted.into_iter().flatten();
+                        let wanted = wanted.map(|words| self.whole_name(metric, words));
+                        *slot = names.choose(&wanted.collect::<Vec<_>>());
+                    }
+                }
             }
-            let (reason, key) = (&start.reason, start.key);
-            text.push_str(&format!("\n# {reason}\n{key}: {}\n", flow(&fields)));
         }
-        text.push_str("\nmetrics:\n");
-        for group in self.groups.iter().filter(|group| !group.metrics.is_empty()) {
-            self.write_group(group, &mut text);
-        }
+        all
+    }
+
+    fn whole_name(&self, metric: &Metric, words: &[String]) -> String {
+        let own = words.join("_");
+        let parts = metric.parts.iter().chain([&own]);
+        let parts = parts.filter(|part| !part.is_empty());
+        let all = [&self.name].into_iter().chain(parts);
+        let all: Vec<_> = all.map(String::as_str).collect();
+        let mut name = all.join(".");
+        name.truncate(NAME_BYTES_MAX);
+        name
+    }
+
+    /// What was left out, as comments.
+    pub(super) fn left_out(&self) -> String {
+        let mut text = String::new();
         if !self.left_out.is_empty() {
             text.push_str("\n# Left out:\n");
         }
@@ -145,45 +184,39 @@ impl Draft {
         }
         text
     }
+}
 
-    fn write_group(&self, group: &Group, text: &mut String) {
-        let mut keys = Vec::new();
-        if self.endpoints.len() > 1 {
-            keys.push(["endpoint".to_owned(), scalar(&group.endpoint)]);
-        }
-        keys.extend(
-            group
-                .for_each()
-                .map(|levels| ["for_each".to_owned(), levels]),
-        );
-        if !group.attributes.is_empty() {
-            keys.push(["attributes".to_owned(), flow(&group.attributes)]);
-        }
-        keys.extend(group.max_series().map(|max| ["max_series".to_owned(), max]));
-        let mut indent = "  ";
-        if !group.reason.is_empty() {
-            text.push_str(&format!("  # {}\n", group.reason));
-        }
-        if !keys.is_empty() {
-            let mut dash = "- ";
-            for [key, value] in &keys {
-                text.push_str(&format!("  {dash}{key}: {value}\n"));
-                dash = "  ";
+/// Names that are taken.
+#[derive(Debug, Default)]
+struct Names(BTreeSet<String>);
+
+impl Names {
+    /// The first of the names that is free, or the last one with a number.
+    fn choose(&mut self, wanted: &[String]) -> String {
+        for name in wanted {
+            if self.0.insert(name.to_lowercase()) {
+                return name.clone();
             }
-            text.push_str("    metrics:\n");
-            indent = "      ";
         }
-        for metric in &group.metrics {
-            let (reason, fields) = (&metric.reason, flow(&metric.fields));
-            text.push_str(&format!("{indent}# {reason}\n{indent}- {fields}\n"));
+        let name = wanted.last().map_or("", String::as_str);
+        let mut number = 2;
+        loop {
+            let unique = format!("{name}_{number}");
+            if self.0.insert(unique.to_lowercase()) {
+                return unique;
+            }
+            number += 1;
         }
     }
 }
 
 impl Group {
-    fn for_each(&self) -> Option<String> {
+    /// The levels as YAML.
+    pub(super) fn for_each(&self) -> Option<String> {
         let level = |level: &Level, is_last: bool| {
             let mut fields = vec![["path".to_owned(), scalar(&level.path)]];
+            let keys = level.keys.iter().map(|keys| scalar(keys));
+            fields.extend(keys.map(|keys| ["keys".to_owned(), keys]));
             if !is_last {
                 fields.push(["as".to_owned(), scalar(&level.name)]);
             }
@@ -206,94 +239,8 @@ impl Group {
     }
 
     /// Room for twice the elements, where the default is not enough.
-    fn max_series(&self) -> Option<String> {
+    pub(super) fn max_series(&self) -> Option<String> {
         let wanted = self.elements * 2;
         (wanted > 200 && !self.levels.is_empty()).then(|| wanted.to_string())
-    }
-}
-
-/// A map on one line.
-fn flow(fields: &[[String; 2]]) -> String {
-    let fields = fields
-        .iter()
-        .map(|[key, value]| format!("{}: {value}", scalar(key)));
-    format!("{{ {} }}", fields.collect::<Vec<_>>().join(", "))
-}
-
-/// A text as a YAML scalar that may stand on a line with others.
-pub(super) fn scalar(text: &str) -> String {
-    const OTHERS: [&str; 8] = ["true", "false", "null", "yes", "no", "on", "off", "y"];
-    let is_word = |letter: char| letter.is_ascii_alphanumeric() || "_.$/-".contains(letter);
-    let begins = |letter: char| letter.is_ascii_alphabetic() || "_$/".contains(letter);
-    let is_plain = text.starts_with(begins)
-        && text.chars().all(is_word)
-        && !text.contains("${")
-        && !OTHERS.contains(&text.to_lowercase().as_str());
-    match is_plain {
-        true => text.to_owned(),
-        false => quoted(text),
-    }
-}
-
-fn quoted(text: &str) -> String {
-    let mut quoted = "\"".to_owned();
-    for letter in text.chars() {
-        match letter {
-            '"' | '\\' => {
-                quoted.push('\\');
-                quoted.push(letter);
-            }
-            '$' if text.contains("${") || text.contains("$$") => quoted.push_str("$$"),
-            letter if letter.is_control() || letter == '\u{feff}' => {
-                quoted.push_str(&format!("\\u{:04x}", u32::from(letter)));
-            }
-            letter => quoted.push(letter),
-        }
-    }
-    quoted.push('"');
-    quoted
-}
-
-/// A text from a body within a comment: one short line.
-pub(super) fn shown(text: &str) -> String {
-    let mut letters = text.chars();
-    let mut shown: String = letters.by_ref().take(SHOWN_LETTERS_MAX).collect();
-    shown = shown.replace(char::is_control, " ");
-    if letters.next().is_some() {
-        shown.push('…');
-    }
-    shown
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::yaml::{Diagnostics, parse};
-
-    #[test]
-    fn a_text_is_read_as_it_was() {
-        for text in [
-            "a",
-            "$.a",
-            "@key",
-            "true",
-            "1",
-            "",
-            "a b",
-            "a: b",
-            "x\"y\\z\n",
-            "é",
-            "# x",
-            "- a",
-            "~",
-            "{a}",
-            "$['a b']",
-        ] {
-            let yaml = format!("{{ k: {}, l: [{}] }}", scalar(text), scalar(text));
-            let node = parse("f", &yaml, &mut Diagnostics::new()).unwrap();
-            assert_eq!(node.get("k").unwrap().text(), Some(text), "{yaml}");
-            let is_text = node.get("k").unwrap().describe().starts_with("the string");
-            assert!(is_text, "{yaml}");
-        }
     }
 }

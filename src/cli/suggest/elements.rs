@@ -5,17 +5,75 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde_json::{Map, Value};
 
 use super::{
+    members::is_one_value,
     place::Place,
     values::{ELEMENTS_MAX, Pair, Values},
-    words::{identity_rank, state, words},
+    words::{identity_rank, is_in, state, words},
 };
+
+/// Keys that only say that they name something.
+const NAMES: &str = "address addr id key name title uuid";
 
 /// Elements, and what tells them apart.
 pub(super) struct Elements<'v> {
     pub(super) values: Values<'v>,
-    /// The sources of attributes by their keys.
-    pub(super) identity: Vec<[String; 2]>,
+    identity: Identity<'v>,
+    /// A regular expression that their names match, if others stand beside them.
+    pub(super) keys: Option<String>,
     pub(super) reason: String,
+}
+
+/// What tells elements apart.
+enum Identity<'v> {
+    /// Members of each.
+    Members(Vec<&'v str>),
+    /// Their index.
+    Index,
+    /// The name under which each stands; the attribute that such names are, if there is a usual one.
+    Key(Option<&'static str>),
+    /// What follows the kind in the name under which each stands.
+    PartOfKey,
+}
+
+impl Elements<'_> {
+    /// The sources of attributes by their keys, where one element is called `noun`.
+    pub(super) fn identity(&self, noun: &str) -> Vec<[String; 2]> {
+        let at_key = |key: &str| vec![[key.to_owned(), "@key".to_owned()]];
+        match &self.identity {
+            Identity::Index => at_key("index"),
+            Identity::PartOfKey => vec![[noun.to_owned(), "@key.name".to_owned()]],
+            Identity::Key(usual) => at_key(usual.unwrap_or(noun)),
+            Identity::Members(keys) => {
+                let mut names = keys.iter().filter(|key| is_name_of(key, noun));
+                let name = names.next().copied();
+                let attribute = |key: &&str| match Some(*key) == name {
+                    true => [noun.to_owned(), Place::default().member(key).path()],
+                    false => attribute(key),
+                };
+                keys.iter().map(attribute).collect()
+            }
+        }
+    }
+}
+
+/// Whether a key only says that it names the element.
+fn is_name_of(key: &str, noun: &str) -> bool {
+    let words = words(key);
+    let is_more = |word: &String| word == noun || is_in(word, "display friendly full short");
+    match words.as_slice() {
+        [rest @ .., last] => is_in(last, NAMES) && rest.iter().all(is_more),
+        [] => false,
+    }
+}
+
+/// Members of an object whose names begin with one kind.
+pub(super) fn of_kind<'v>(kind: &str, pairs: Vec<Pair<'v>>, is_optional: bool) -> Elements<'v> {
+    Elements {
+        values: Values { pairs, is_optional },
+        identity: Identity::PartOfKey,
+        keys: Some(format!("^{kind}:(?P<name>.+)$")),
+        reason: format!("names that begin with `{kind}:`"),
+    }
 }
 
 /// The elements of an array of objects.
@@ -58,8 +116,8 @@ pub(super) fn of_array<'v>(values: &Values<'v>) -> Result<Elements<'v>, &'static
         _ => format!("an array; {} tell its elements apart", quoted.join(" and ")),
     };
     let identity = match keys.is_empty() {
-        true => vec![["index".to_owned(), "@key".to_owned()]],
-        false => keys.iter().map(|key| attribute(key)).collect(),
+        true => Identity::Index,
+        false => Identity::Members(keys),
     };
     Ok(Elements {
         values: Values {
@@ -67,6 +125,7 @@ pub(super) fn of_array<'v>(values: &Values<'v>) -> Result<Elements<'v>, &'static
             is_optional: values.is_optional,
         },
         identity,
+        keys: None,
         reason,
     })
 }
@@ -125,15 +184,20 @@ fn identity<'v>(arrays: &[&'v Vec<Value>]) -> Vec<&'v str> {
 }
 
 /// The members of an object whose keys are names of elements.
-pub(super) fn of_object<'v>(place: &Place, values: &Values<'v>) -> Option<Elements<'v>> {
+pub(super) fn of_object<'v>(values: &Values<'v>) -> Option<Elements<'v>> {
     let objects: Vec<_> = values
         .pairs
         .iter()
         .filter_map(|of| of.second.as_object())
         .collect();
     let members = || objects.iter().copied().flatten().take(ELEMENTS_MAX);
+    let keys: Vec<_> = members().map(|(key, _)| key.as_str()).collect();
+    let usual = usual_attribute(&keys);
+    let are_ids = || usual.is_some() || keys.iter().all(|key| is_id(key));
     let reason = if members().all(|(_, value)| value.is_object()) {
-        why_objects(&objects)?
+        // Each of these is a metric of its own.
+        let are_values = members().all(|(_, value)| is_one_value(value)) && !are_ids();
+        (!are_values).then(|| why_objects(&objects)).flatten()?
     } else if members().all(|(_, value)| value.is_number()) {
         let mut keys = members().map(|(key, _)| key.as_str());
         let mut paths = members().map(|(key, _)| key.contains('/'));
@@ -150,17 +214,33 @@ pub(super) fn of_object<'v>(place: &Place, values: &Values<'v>) -> Option<Elemen
         }
     }
     pairs.truncate(ELEMENTS_MAX);
-    let element = place.element();
-    let name = element.name.last().filter(|_| !place.is_element());
-    let name = name.map_or("key", String::as_str);
     Some(Elements {
         values: Values {
             pairs,
             is_optional: values.is_optional,
         },
-        identity: vec![[name.to_owned(), "@key".to_owned()]],
+        identity: Identity::Key(usual),
+        keys: None,
         reason: reason.to_owned(),
     })
+}
+
+/// The attribute that OpenTelemetry's semantic conventions have for names like these.
+fn usual_attribute(keys: &[&str]) -> Option<&'static str> {
+    const METHODS: &str =
+        "CONNECT COPY DELETE GET HEAD LOCK MOVE OPTIONS PATCH POST PROPFIND PUT TRACE UNLOCK";
+    let are = |is_one: &dyn Fn(&str) -> bool| keys.iter().all(|key| is_one(key));
+    let is_status = |key: &str| {
+        let status = key.parse::<u16>().ok();
+        key.len() == 3 && status.is_some_and(|status| (100..600).contains(&status))
+    };
+    match () {
+        () if keys.is_empty() => None,
+        () if are(&|key| key.starts_with('/')) => Some("url.path"),
+        () if are(&is_status) => Some("http.response.status_code"),
+        () if are(&|key| is_in(key, METHODS)) => Some("http.request.method"),
+        () => None,
+    }
 }
 
 /// Why objects in an object are elements of one kind: they have the same keys.

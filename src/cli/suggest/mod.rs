@@ -1,32 +1,46 @@
 //! `suggest`: polls an API twice, and writes a first definition of it.
 //!
-//! [`definition_of`] makes it from two documents of each endpoint. `walk` goes through them,
-//! `elements` finds what gives several series, `pairs` objects that are written as lists, `numbers`
-//! and `texts` say what is measured, `words` knows what names mean, and `draft` writes it.
+//! [`definition_of`] makes it from two documents of each endpoint and instance. `walk` goes through
+//! them, `members` and `elements` find what gives several series and what is no measurement, `pairs`
+//! objects that are written as lists. `numbers`, `texts` and `siblings` say what is measured, `words`,
+//! `units` and `names` what names mean. `families` joins what is one metric, and `write` writes it.
 
 mod draft;
 mod elements;
+mod families;
+mod levels;
+mod members;
+mod names;
 mod numbers;
 mod pairs;
 mod place;
+mod scalars;
+mod selection;
+mod settings;
+mod siblings;
 #[cfg(test)]
 mod shipped;
 #[cfg(test)]
 mod tests;
 mod texts;
+mod units;
 mod values;
 mod walk;
 mod words;
+mod write;
 
-use std::{collections::BTreeSet, process::ExitCode, sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::BTreeSet, process::ExitCode, sync::Arc, time::Duration};
 
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use self::{
-    draft::{Draft, scalar},
+    draft::{Draft, Endpoint},
+    scalars::scalar,
+    selection::Selection,
+    values::Pair,
     walk::Walk,
-    words::words,
+    words::{is_in, words},
 };
 use super::{
     CommandError, Output,
@@ -48,22 +62,43 @@ use crate::{
 /// The most paths of one suggestion.
 const PATHS_MAX: usize = 20;
 
+/// The most instances that are polled.
+const INSTANCES_MAX: usize = 10;
+
 /// What two polls of one endpoint gave.
 #[derive(Debug)]
 struct Observation {
-    /// The name of the endpoint.
-    name: String,
-    /// The endpoint as YAML.
-    endpoint: String,
-    first: Value,
-    second: Value,
+    endpoint: Endpoint,
+    /// The first and the second document of each instance.
+    documents: Vec<[Value; 2]>,
 }
 
 /// What is polled.
-struct Polled<'c> {
-    receiver: &'c dyn ReceiverConfig,
+struct Polled {
+    source: Source,
     id: String,
     authenticators: Authenticators,
+}
+
+/// Where the receivers come from.
+enum Source {
+    /// One for each URL.
+    Urls(Vec<Arc<dyn ReceiverConfig>>),
+    /// Those of a configuration that have the id.
+    Config(Box<Config>),
+}
+
+impl Polled {
+    fn receivers(&self) -> Vec<&dyn ReceiverConfig> {
+        match &self.source {
+            Source::Urls(receivers) => receivers.iter().map(|of| &**of).collect(),
+            Source::Config(config) => {
+                let all = config.receivers.iter();
+                let own = all.filter(|(id, _)| id.to_string() == self.id);
+                own.map(|(_, receiver)| &**receiver).collect()
+            }
+        }
+    }
 }
 
 /// Why there is no suggestion.
@@ -71,6 +106,8 @@ struct Polled<'c> {
 enum NoSuggestion {
     #[error("expected at most {PATHS_MAX} paths")]
     TooManyPaths,
+    #[error("expected at most {INSTANCES_MAX} endpoints")]
+    TooManyInstances,
     #[error("there is no receiver `{id}` with a target; write `--endpoint URL` instead")]
     NoReceiver { id: String },
     #[error("`{path}` gave no document: {why}")]
@@ -91,26 +128,9 @@ pub(super) async fn suggest(
         ..LogsConfig::default()
     });
     let mut paths = options.paths.clone();
-    let of_url;
-    let of_file;
-    let polled = match &options.endpoint {
-        Some(url) => {
-            of_url = at_url(url, &mut paths)?;
-            Polled {
-                receiver: &*of_url,
-                id: "suggest".to_owned(),
-                authenticators: Authenticators::default(),
-            }
-        }
-        None => {
-            let id = options.receiver.clone().unwrap_or_default();
-            of_file = load(registers, sources).await?;
-            Polled {
-                receiver: of_config(&of_file, &id)?,
-                authenticators: check::authenticators(&of_file)?,
-                id,
-            }
-        }
+    let polled = match &options.receiver {
+        Some(id) => of_config(load(registers, sources).await?, id)?,
+        None => at_urls(&options.endpoints, &mut paths)?,
     };
     if paths.is_empty() {
         paths.push("/".to_owned());
@@ -118,7 +138,8 @@ pub(super) async fn suggest(
     if paths.len() > PATHS_MAX {
         return Err(NoSuggestion::TooManyPaths.into());
     }
-    let of_host = || name_of(options.endpoint.as_deref().unwrap_or_default());
+    let first = options.endpoints.first();
+    let of_host = || name_of(first.map_or("", String::as_str));
     let name = options.name.clone().unwrap_or_else(of_host);
     let endpoints = endpoints(&paths, options.format.as_deref());
     let poller = poller(&endpoints)?;
@@ -126,12 +147,37 @@ pub(super) async fn suggest(
     let what = || format!("polling twice, {} apart", seconds(wait));
     let polls = progress::waiting(what, poll_twice(&polled, &poller, wait));
     let (polls, seconds) = polls.await?;
-    let observed = observations(&paths, &endpoints, &polls)?;
-    let text = definition_of(&name, &observed, seconds).ok_or(NoSuggestion::Nothing)?;
+    let observed = observations(endpoints, &polls)?;
+    let selection = Selection {
+        only: options.only,
+        without: options.without,
+    };
+    let text = definition_of(&name, &observed, seconds, &selection);
+    let text = text.ok_or(NoSuggestion::Nothing)?;
     // What is printed can be used as it is.
     definition::from_text(&name, "the suggestion", &text)?;
     out.text(text.trim_end());
     Ok(ExitCode::SUCCESS)
+}
+
+/// Receivers with one target each. The paths of the URLs are those to poll if no other is given.
+fn at_urls(urls: &[String], paths: &mut Vec<String>) -> Result<Polled, CommandError> {
+    if urls.len() > INSTANCES_MAX {
+        return Err(NoSuggestion::TooManyInstances.into());
+    }
+    let given = paths.clone();
+    let mut receivers = Vec::new();
+    for url in urls {
+        let mut own = given.clone();
+        receivers.push(at_url(url, &mut own)?);
+        own.retain(|path| !paths.contains(path));
+        paths.extend(own);
+    }
+    Ok(Polled {
+        source: Source::Urls(receivers),
+        id: "suggest".to_owned(),
+        authenticators: Authenticators::default(),
+    })
 }
 
 /// A receiver with one target. The path of the URL is the one to poll if no other is given.
@@ -154,11 +200,12 @@ fn at_url(url: &str, paths: &mut Vec<String>) -> Result<Arc<dyn ReceiverConfig>,
 }
 
 /// The configured receiver `id`.
-fn of_config<'c>(config: &'c Config, id: &str) -> Result<&'c dyn ReceiverConfig, NoSuggestion> {
-    let mut receivers = config.receivers.iter();
-    let found = receivers.find(|(known, _)| known.to_string() == id);
-    let found = found.map(|(_, receiver)| &**receiver);
-    found.ok_or_else(|| NoSuggestion::NoReceiver { id: id.to_owned() })
+fn of_config(config: Config, id: &str) -> Result<Polled, CommandError> {
+    Ok(Polled {
+        id: id.to_owned(),
+        authenticators: check::authenticators(&config)?,
+        source: Source::Config(Box::new(config)),
+    })
 }
 
 /// A name for the definition: the first part of a host's name.
@@ -173,42 +220,52 @@ fn name_of(url: &str) -> String {
     }
 }
 
-/// The endpoints by their names, as YAML.
-fn endpoints(paths: &[String], format: Option<&str>) -> Vec<[String; 2]> {
+/// The endpoints of these paths.
+fn endpoints(paths: &[String], format: Option<&str>) -> Vec<Endpoint> {
     let mut names = BTreeSet::new();
     let mut endpoints = Vec::new();
     for path in paths {
-        let bare = path.split('?').next().unwrap_or_default();
-        let last = bare.rsplit('/').find(|part| !part.is_empty());
-        let name = words(last.unwrap_or("root")).join("_");
-        let name = if name.is_empty() {
-            "root".to_owned()
-        } else {
-            name
-        };
+        let name = endpoint_name(path);
         let mut unique = name.clone();
         let mut number = 2;
         while !names.insert(unique.clone()) {
             unique = format!("{name}_{number}");
             number += 1;
         }
-        let path = scalar(path);
-        let endpoint = match format {
-            Some(format) => format!("{{ path: {path}, format: {format} }}"),
-            None => format!("{{ path: {path} }}"),
-        };
-        endpoints.push([unique, endpoint]);
+        endpoints.push(Endpoint {
+            name: unique,
+            path: path.clone(),
+            format: format.map(str::to_owned),
+            transform: None,
+        });
     }
     endpoints
 }
 
+/// The name of an endpoint: the last part of its path that says what it is about.
+fn endpoint_name(path: &str) -> String {
+    const GENERIC: &str = "all api info json list localhost rest xml";
+    let bare = path.split(['?', ';']).next().unwrap_or_default();
+    let parts = bare.rsplit('/').map(|part| words(part).join("_"));
+    let parts: Vec<_> = parts.filter(|part| !part.is_empty()).collect();
+    let is_version = |part: &str| {
+        let number = part.strip_prefix('v').unwrap_or_default();
+        number.starts_with(|letter: char| letter.is_ascii_digit())
+    };
+    let mut said = parts
+        .iter()
+        .filter(|part| !is_in(part, GENERIC) && !is_version(part));
+    let name = said.next().or(parts.first());
+    name.cloned().unwrap_or_else(|| "root".to_owned())
+}
+
 /// A definition with these endpoints, to poll them.
-fn poller(endpoints: &[[String; 2]]) -> Result<Arc<Definition>, definition::LoadError> {
+fn poller(endpoints: &[Endpoint]) -> Result<Arc<Definition>, definition::LoadError> {
     let mut text = "endpoints:\n".to_owned();
-    for [name, endpoint] in endpoints {
-        text.push_str(&format!("  {}: {endpoint}\n", scalar(name)));
+    for endpoint in endpoints {
+        text.push_str(&endpoint.to_yaml());
     }
-    let first = endpoints.first().map_or("", |[name, _]| name);
+    let first = endpoints.first().map_or("", |of| &of.name);
     let first = scalar(first);
     text.push_str(&format!(
         "metrics: [{{ name: polled, instrument: gauge, endpoint: {first}, value: 1 }}]\n"
@@ -216,94 +273,125 @@ fn poller(endpoints: &[[String; 2]]) -> Result<Arc<Definition>, definition::Load
     definition::from_text("suggest", "the paths", &text)
 }
 
-/// Polls, waits and polls again. Gives how many seconds were between the polls as well.
+/// Polls, waits and polls again: all instances. Gives how many seconds were between the polls as
+/// well.
 async fn poll_twice(
-    polled: &Polled<'_>,
+    polled: &Polled,
     definition: &Arc<Definition>,
     wait: Duration,
-) -> Result<([Poll; 2], f64), CommandError> {
-    let poll = async || {
-        let polls = check::poll_as(
-            polled.receiver,
-            &polled.id,
-            &polled.authenticators,
-            definition,
-        )
-        .await?;
-        let first = polls.into_iter().next();
-        first.map(|(_, poll)| poll).ok_or_else(|| {
-            CommandError::from(NoSuggestion::NoReceiver {
-                id: polled.id.clone(),
-            })
-        })
-    };
+) -> Result<([Vec<Poll>; 2], f64), CommandError> {
     let begun = Instant::now();
-    let first = poll().await?;
+    let first = poll_all(polled, definition).await?;
     sleep(wait).await;
     let tenths = (begun.elapsed().as_secs_f64() * 10.0).round();
-    Ok(([first, poll().await?], tenths / 10.0))
+    Ok(([first, poll_all(polled, definition).await?], tenths / 10.0))
+}
+
+/// Polls each instance once.
+async fn poll_all(
+    polled: &Polled,
+    definition: &Arc<Definition>,
+) -> Result<Vec<Poll>, CommandError> {
+    let mut all = Vec::new();
+    for receiver in polled.receivers() {
+        let (id, authenticators) = (&polled.id, &polled.authenticators);
+        let most = INSTANCES_MAX;
+        let polls = check::poll_as(receiver, id, authenticators, definition, most).await?;
+        all.extend(polls.into_iter().map(|(_, poll)| poll));
+    }
+    match all.is_empty() {
+        true => Err(NoSuggestion::NoReceiver {
+            id: polled.id.clone(),
+        }
+        .into()),
+        false => Ok(all),
+    }
 }
 
 fn observations(
-    paths: &[String],
-    endpoints: &[[String; 2]],
-    [first, second]: &[Poll; 2],
+    endpoints: Vec<Endpoint>,
+    [first, second]: &[Vec<Poll>; 2],
 ) -> Result<Vec<Observation>, NoSuggestion> {
-    let polls = first.endpoints.iter().zip(&second.endpoints);
-    let all = paths.iter().zip(endpoints).zip(polls);
-    let observed = all.map(|((path, [name, endpoint]), (first, second))| {
-        let document = |polled: &EndpointPoll| {
-            let why = || {
-                polled
-                    .failure()
-                    .map_or_else(String::new, |of| of.message.to_string())
-            };
-            let document = polled.body().and_then(Body::document);
-            document.ok_or_else(|| NoSuggestion::NoDocument {
-                path: path.clone(),
-                why: why(),
-            })
-        };
+    let all = endpoints.into_iter().enumerate();
+    let observed = all.map(|(index, endpoint)| {
+        let polls = first.iter().zip(second);
+        let documents = polls.map(|(first, second)| {
+            let path = &endpoint.path;
+            Ok([
+                document(first, index, path)?,
+                document(second, index, path)?,
+            ])
+        });
         Ok(Observation {
-            name: name.clone(),
-            endpoint: endpoint.clone(),
-            first: document(first)?,
-            second: document(second)?,
+            documents: documents.collect::<Result<_, _>>()?,
+            endpoint,
         })
     });
     observed.collect()
 }
 
+/// The document that an endpoint gave.
+fn document(poll: &Poll, index: usize, path: &str) -> Result<Value, NoSuggestion> {
+    let polled = poll.endpoints.get(index);
+    let document = polled.and_then(EndpointPoll::body).and_then(Body::document);
+    document.ok_or_else(|| {
+        let failure = polled.and_then(EndpointPoll::failure);
+        NoSuggestion::NoDocument {
+            path: path.to_owned(),
+            why: failure.map_or_else(String::new, |of| of.message.to_string()),
+        }
+    })
+}
+
 /// The definition of an API whose endpoints gave these documents, with `seconds` between both; none
 /// if there is nothing to measure.
-fn definition_of(name: &str, observed: &[Observation], seconds: f64) -> Option<String> {
+fn definition_of(
+    name: &str,
+    observed: &[Observation],
+    seconds: f64,
+    selection: &Selection,
+) -> Option<String> {
     let prefix = words(name).join("_");
     let is_name = prefix.starts_with(|letter: char| letter.is_ascii_alphabetic());
     let mut draft = Draft::new(if is_name { prefix } else { "api".to_owned() });
     for of in observed {
-        let lists = [&of.first, &of.second].map(pairs::object_of);
-        let endpoint = match &lists {
-            [Some(_), Some(_)] => with_transform(&of.endpoint),
-            _ => of.endpoint.clone(),
-        };
-        let [first, second] = match &lists {
-            [Some(first), Some(second)] => [first, second],
-            _ => [&of.first, &of.second],
-        };
-        draft.endpoints.push([of.name.clone(), endpoint]);
+        let mut endpoint = of.endpoint.clone();
+        let documents = objects_of(of, &mut endpoint);
+        let pairs = documents.iter().map(|[first, second]| Pair {
+            first: Some(first),
+            second,
+        });
+        draft.endpoints.push(endpoint);
         let mut walk = Walk {
             draft: &mut draft,
-            endpoint: of.name.clone(),
+            selection,
+            endpoint: of.endpoint.name.clone(),
             seconds,
         };
-        walk.document(first, second);
+        walk.documents(pairs.collect());
+    }
+    for group in &mut draft.groups {
+        group.metrics = families::joined(std::mem::take(&mut group.metrics));
     }
     let has_metrics = draft.groups.iter().any(|group| !group.metrics.is_empty());
     has_metrics.then(|| draft.to_yaml(seconds))
 }
 
-/// The endpoint whose list of names and values becomes an object.
-fn with_transform(endpoint: &str) -> String {
-    let endpoint = endpoint.trim_end_matches(" }");
-    format!("{endpoint}, transform: '{}' }}", pairs::TRANSFORM)
+/// The documents of an endpoint. Lists of names and values are objects, which `endpoint` makes of
+/// them.
+fn objects_of<'o>(of: &'o Observation, endpoint: &mut Endpoint) -> Vec<[Cow<'o, Value>; 2]> {
+    let objects = of.documents.iter().map(|[first, second]| {
+        let objects = [pairs::object_of(first)?, pairs::object_of(second)?];
+        Some(objects.map(Cow::Owned))
+    });
+    if let Some(objects) = objects.collect::<Option<Vec<_>>>()
+        && let Some([first, _]) = of.documents.first()
+    {
+        endpoint.transform = Some(pairs::transform(first));
+        return objects;
+    }
+    let documents = of.documents.iter();
+    documents
+        .map(|both| both.each_ref().map(Cow::Borrowed))
+        .collect()
 }

@@ -3,8 +3,10 @@
 use serde_json::Value;
 
 use super::{
+    names::measured,
+    units::{counted, is_amount, storage, unit},
     values::Values,
-    words::{current, moment, storage, total, unit},
+    words::{current, is_in, is_statistic, moment, things, total},
 };
 
 /// What a value is.
@@ -15,11 +17,38 @@ pub(super) struct Guess {
     pub(super) scale: Option<f64>,
     /// Keys that say how it is read, as YAML.
     pub(super) parse: Vec<[String; 2]>,
-    /// The last part of the metric's name, without the unit; none if it stays.
-    pub(super) name: Option<String>,
+    /// The words of the metric's name, without the unit.
+    pub(super) words: Vec<String>,
+    /// Whether it fell, or any of them did.
+    pub(super) fell: bool,
+    /// Whether it is another one than before.
+    pub(super) has_changed: bool,
     pub(super) reason: String,
     /// `uptime` or `start_time` if it says when the process began.
     pub(super) start: Option<&'static str>,
+}
+
+impl Guess {
+    /// A gauge of values that need `parse`, as YAML.
+    pub(super) fn parsed(
+        words: &[String],
+        values: &Values<'_>,
+        unit: &str,
+        parse: &str,
+        reason: &str,
+    ) -> Self {
+        Self {
+            instrument: "gauge",
+            unit: Some(unit.to_owned()),
+            scale: None,
+            parse: vec![["parse".to_owned(), parse.to_owned()]],
+            words: measured(words),
+            fell: false,
+            has_changed: values.have_changed(),
+            reason: reason.to_owned(),
+            start: None,
+        }
+    }
 }
 
 /// How numbers changed from the first document to the second.
@@ -79,51 +108,84 @@ pub(super) fn guess(words: &[String], values: &Values<'_>, seconds: f64) -> Gues
         return guess;
     }
     let unit = unit(words);
-    let mut reason = change.describe(values);
     let is_uptime = words.iter().any(|word| word == "uptime");
-    let is_counter = match (change.grew, change.fell) {
-        _ if is_uptime => false,
+    let mut reason = change.describe(values);
+    let is_counter = !is_uptime && is_counter(words, change, &mut reason);
+    let named = unit.map_or(words, |unit| unit.without_word(words));
+    let named = measured(named);
+    let mut ucum = unit.map(|unit| unit.ucum.to_owned());
+    if let Some(unit) = unit {
+        reason.push_str(&format!("; `{}` is its unit", unit.word));
+    } else if let Some(word) =
+        storage(words).filter(|_| counted(&named).is_none() && may_be_bytes(values))
+    {
+        reason.push_str(&format!("; `{word}` is usually in bytes"));
+        ucum = Some("By".to_owned());
+    } else if is_speed(words) && change.is_whole {
+        reason.push_str("; a speed is usually in bytes per second");
+        ucum = Some("By/s".to_owned());
+    } else if change.is_whole && (is_counter || !is_statistic(words)) {
+        ucum = counted(&named);
+    }
+    let is_sum = !is_statistic(words) && ucum.as_deref().is_some_and(is_amount);
+    let (scale, start) = match unit.filter(|unit| is_uptime && unit.ucum == "s") {
+        Some(unit) => uptime(unit.word, unit.scale, values, seconds),
+        None => (unit.and_then(|unit| unit.scale), None),
+    };
+    Guess {
+        instrument: match is_counter {
+            true => "counter",
+            false if is_sum => "updowncounter",
+            false => "gauge",
+        },
+        unit: ucum,
+        scale,
+        parse: Vec::new(),
+        words: named,
+        fell: change.fell > 0,
+        has_changed: change.grew + change.fell > 0,
+        start,
+        reason,
+    }
+}
+
+/// Whether they are a total, and why, behind `reason`.
+fn is_counter(words: &[String], change: Change, reason: &mut String) -> bool {
+    let mut all = words.to_vec();
+    all.extend(measured(words));
+    let now = current(&all).or_else(|| share(&all));
+    match (change.grew, change.fell) {
         (_, 1..) => false,
-        (1.., 0) => match current(words) {
+        (1.., 0) => match now.or_else(|| things(&all).filter(|_| total(&all).is_none())) {
             Some(word) => {
                 reason.push_str(&format!(", but `{word}` calls a current value"));
                 false
             }
             // A measured value may grow by chance.
-            None => change.is_whole || total(words).is_some() || is_time_spent(words),
+            None => change.is_whole || total(&all).is_some() || is_time_spent(words),
         },
-        (0, 0) => match (total(words), current(words)) {
+        (0, 0) => match (total(&all), now) {
             (Some(word), None) => {
                 reason.push_str(&format!("; `{word}` calls a total"));
                 true
             }
             _ => false,
         },
-    };
-    if let Some(unit) = unit {
-        reason.push_str(&format!("; `{}` is its unit", unit.word));
     }
-    let bytes = storage(words).filter(|_| unit.is_none() && may_be_bytes(values));
-    if let Some(word) = &bytes {
-        reason.push_str(&format!("; `{word}` is usually in bytes"));
-    }
-    let name = unit.map(|unit| unit.without_word(words).join("_"));
-    let in_seconds = unit.filter(|unit| unit.ucum == "s");
-    Guess {
-        instrument: if is_counter { "counter" } else { "gauge" },
-        unit: unit
-            .map(|unit| unit.ucum.to_owned())
-            .or(bytes.map(|_| "By".to_owned())),
-        scale: unit.and_then(|unit| unit.scale),
-        parse: Vec::new(),
-        name,
-        start: is_uptime
-            .then_some(in_seconds)
-            .flatten()
-            .filter(|unit| is_running(values, unit.scale, seconds))
-            .and_then(|unit| unit.scale.is_none().then_some("uptime")),
-        reason,
-    }
+}
+
+/// The word of a name that calls the use of a processor, and not the time that was spent on it.
+fn share(words: &[String]) -> Option<String> {
+    let is_time = is_time_spent(words) || unit(words).is_some_and(|unit| unit.ucum == "s");
+    let cpu = words.iter().find(|word| *word == "cpu");
+    cpu.filter(|_| !is_time && total(words).is_none()).cloned()
+}
+
+/// Whether the words call how fast something is transferred.
+fn is_speed(words: &[String]) -> bool {
+    let has = |known: &str| words.iter().any(|word| is_in(word, known));
+    let is_speed = words.iter().any(|word| word.ends_with("speed"));
+    is_speed && !has("fan fans link wind")
 }
 
 /// Whether numbers may count bytes: what is in use is large, or it is nothing.
@@ -137,6 +199,28 @@ fn may_be_bytes(values: &Values<'_>) -> bool {
 fn is_time_spent(words: &[String]) -> bool {
     let has = |known: &str| words.iter().any(|word| word == known);
     has("time") || has("cpu") && has("seconds")
+}
+
+/// The scale of an uptime, and `uptime` if it runs: where only the word `uptime` says its unit, how
+/// fast it grows tells whether it counts milliseconds or less.
+fn uptime(
+    word: &str,
+    scale: Option<f64>,
+    values: &Values<'_>,
+    seconds: f64,
+) -> (Option<f64>, Option<&'static str>) {
+    let finer = [None, Some(1e-3), Some(1e-6), Some(1e-9)];
+    let scales = match word {
+        "uptime" => &finer[..],
+        _ => &[scale],
+    };
+    let mut running = scales
+        .iter()
+        .filter(|scale| is_running(values, **scale, seconds));
+    match running.next() {
+        Some(scale) => (*scale, Some("uptime")),
+        None => (scale, None),
+    }
 }
 
 /// Whether a length of time grew as time passed.
@@ -176,14 +260,10 @@ fn timestamp(words: &[String], values: &Values<'_>) -> Option<Guess> {
         Some(unit) => format!("{{ as: timestamp, unit: {unit} }}"),
     };
     let unit = finer.map_or("seconds".to_owned(), |unit| unit.to_owned());
+    let reason = format!("`{word}` in its name, and Unix time in {unit}");
     Some(Guess {
-        instrument: "gauge",
-        unit: Some("s".to_owned()),
-        scale: None,
-        parse: vec![["parse".to_owned(), parse]],
-        name: None,
-        reason: format!("`{word}` in its name, and Unix time in {unit}"),
         start: is_start(words, values).then_some("start_time"),
+        ..Guess::parsed(words, values, "s", &parse, &reason)
     })
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     numbers::{self, Guess},
     values::{Pair, Values},
-    words::{is_label, total},
+    words::{is_label, is_version, total},
 };
 
 /// A kind of text that `parse` reads.
@@ -51,13 +51,14 @@ pub(super) fn number(words: &[String], values: &Values<'_>, seconds: f64) -> Opt
     {
         let start = numbers::is_start(words, values).then_some("start_time");
         return Some(Guess {
-            instrument: "gauge",
-            unit: Some("s".to_owned()),
-            scale: None,
-            parse: vec![["parse".to_owned(), "timestamp".to_owned()]],
-            name: None,
-            reason: "a moment, as RFC 3339 writes it".to_owned(),
             start,
+            ..Guess::parsed(
+                words,
+                values,
+                "s",
+                "timestamp",
+                "a moment, as RFC 3339 writes it",
+            )
         });
     }
     if let Some(kind) = KINDS
@@ -66,20 +67,18 @@ pub(super) fn number(words: &[String], values: &Values<'_>, seconds: f64) -> Opt
     {
         let example = texts.first().copied().unwrap_or_default();
         let is_uptime = kind.parse == "duration" && words.iter().any(|word| word == "uptime");
+        let reason = format!("texts such as `{example}`");
         return Some(Guess {
             instrument: match total(words) {
                 Some(_) => "counter",
+                None if kind.unit == "By" => "updowncounter",
                 None => "gauge",
             },
-            unit: Some(kind.unit.to_owned()),
-            scale: None,
-            parse: vec![["parse".to_owned(), kind.parse.to_owned()]],
-            name: None,
-            reason: format!("texts such as `{example}`"),
             start: is_uptime.then_some("uptime"),
+            ..Guess::parsed(words, values, kind.unit, kind.parse, &reason)
         });
     }
-    if is_label(words) {
+    if is_label(words) || is_version(words) {
         return None;
     }
     let parsed: Option<Vec<[Option<Value>; 2]>> = values.pairs.iter().map(numbers_of).collect();

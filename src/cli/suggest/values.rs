@@ -19,3 +19,12 @@ pub(super) struct Values<'v> {
     /// Whether some element has none.
     pub(super) is_optional: bool,
 }
+
+impl Values<'_> {
+    /// Whether any of them is another one than before.
+    pub(super) fn have_changed(&self) -> bool {
+        self.pairs
+            .iter()
+            .any(|pair| pair.first != Some(pair.second))
+    }
+}

@@ -1,17 +1,26 @@
 //! Goes through two documents of an endpoint, and turns what is in them into metrics.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
 use super::{
-    draft::{Draft, Group, Level, Metric, Start, scalar, shown},
+    draft::{Draft, Group, Level, Metric, Start},
     elements::{self, Elements},
+    levels::{attributes, level_name},
+    members::{
+        are_one_value, description_of, envelope_of, is_success, kind, kind_of, kinds_of,
+        members_of, numbers_among, only_value,
+    },
     numbers::{self, Guess},
-    place::Place,
+    place::{self, Place},
+    scalars::{scalar, shown},
+    selection::Selection,
+    settings,
+    siblings::{self, Bound},
     texts,
     values::{Pair, Values},
-    words::{is_label, is_version, state, words},
+    words::{is_clock, is_label, is_version, state, words},
 };
 
 /// How deep a document is looked into.
@@ -23,37 +32,25 @@ const STATES_MAX: usize = 12;
 /// The longest text of a state, in bytes.
 const STATE_BYTES_MAX: usize = 40;
 
-/// The keys of a metric beside its name and its value, and why they were guessed.
-struct GuessedKeys {
-    /// They stand before `value`.
-    before: Vec<[String; 2]>,
-    /// They stand behind it, and say how it is read.
-    behind: Vec<[String; 2]>,
-    reason: String,
-}
-
 /// What is the same for all places of an endpoint.
 pub(super) struct Walk<'d> {
     pub(super) draft: &'d mut Draft,
+    pub(super) selection: &'d Selection,
     pub(super) endpoint: String,
     /// The time between both documents.
     pub(super) seconds: f64,
 }
 
 impl Walk<'_> {
-    /// Adds the metrics of a whole document.
-    pub(super) fn document(&mut self, first: &Value, second: &Value) {
+    /// Adds the metrics of whole documents: a pair of each instance.
+    pub(super) fn documents(&mut self, pairs: Vec<Pair<'_>>) {
         let group = self.group(Group {
             endpoint: self.endpoint.clone(),
             elements: 1,
             ..Group::default()
         });
-        let pair = Pair {
-            first: Some(first),
-            second,
-        };
         let values = Values {
-            pairs: vec![pair],
+            pairs,
             is_optional: false,
         };
         self.value(group, &Place::default(), &values);
@@ -76,16 +73,15 @@ impl Walk<'_> {
             [] => self.leave_out(place, "it is null"),
             _ if place.depth > DEPTH_MAX => self.leave_out(place, "it stands too deep"),
             ["number"] => self.number(group, place, &values),
-            ["boolean"] => {
-                let guessed = GuessedKeys {
-                    before: vec![["instrument".to_owned(), "gauge".to_owned()]],
-                    behind: Vec::new(),
-                    reason: "true is 1, false is 0".to_owned(),
-                };
-                self.push(group, place, &values, guessed);
-            }
+            ["boolean"] => self.boolean(group, place, &values),
             ["text"] => self.text(group, place, &values),
-            ["object"] => match elements::of_object(place, &values) {
+            ["object"] if !place.is_element() && are_one_value(&values) => {
+                let held = place.held("value", description_of(&values));
+                let mut members = members_of(&values);
+                let pairs = members.remove("value").unwrap_or_default();
+                self.value(group, &held, &Values { pairs, ..values });
+            }
+            ["object"] => match elements::of_object(&values) {
                 Some(found) => self.elements(group, place, found),
                 None => self.members(group, place, &values),
             },
@@ -98,28 +94,47 @@ impl Walk<'_> {
     }
 
     fn leave_out(&mut self, place: &Place, why: &str) {
-        self.draft.leave_out(&place.path(), why);
+        if self.selection.has(&place.keys) {
+            self.draft.leave_out(&place.path(), why);
+        }
     }
 
     fn members(&mut self, group: usize, place: &Place, values: &Values<'_>) {
-        let mut members: BTreeMap<&str, Vec<Pair<'_>>> = BTreeMap::new();
-        for pair in &values.pairs {
-            for (key, second) in pair.second.as_object().into_iter().flatten() {
-                let first = pair.first.and_then(|first| first.get(key));
-                members.entry(key).or_default().push(Pair { first, second });
-            }
+        if settings::are_in(&words(place.last())) {
+            self.leave_out(place, "settings");
+            return;
         }
+        let members = members_of(values);
+        let place = &place.beside(numbers_among(&members));
+        let envelope = place.is_document().then(|| envelope_of(&members)).flatten();
+        let kinds = kinds_of(values);
         for (key, pairs) in members {
             let is_optional = values.is_optional || pairs.len() < values.pairs.len();
-            let member = place.member(key);
-            if self.is_identity(group, &member) {
+            let mut member = place.member(key);
+            let is_of_kind = kind_of(key).is_some_and(|kind| kinds.contains_key(kind));
+            if is_of_kind || self.is_identity(group, &member) {
+                continue;
+            }
+            if words(key).is_empty() {
+                self.leave_out(&member, "a name without letters");
                 continue;
             }
             if elements::is_rate_of_sibling(key, pairs.first().map(|pair| pair.second), values) {
                 self.leave_out(&member, "a rate of the total beside it");
                 continue;
             }
-            self.value(group, &member, &Values { pairs, is_optional });
+            let values = Values { pairs, is_optional };
+            if envelope == Some(key) && elements::of_object(&values).is_none() {
+                member = member.unnamed();
+            } else if envelope.is_some() && is_success(&member, &values) {
+                self.leave_out(&member, "it says how the request went");
+                continue;
+            }
+            self.value(group, &member, &values);
+        }
+        for (kind, pairs) in kinds {
+            let found = elements::of_kind(&kind, pairs, values.is_optional);
+            self.elements(group, &place.member(&kind), found);
         }
     }
 
@@ -135,12 +150,16 @@ impl Walk<'_> {
         let Some(outer) = self.draft.groups.get(group) else {
             return;
         };
-        let element = place.element();
+        let of = place.elements(&words(&self.endpoint));
         let mut levels = outer.levels.clone();
         levels.push(Level {
-            path: place.path(),
-            name: level_name(&element, &levels),
-            identity: found.identity.clone(),
+            path: match found.keys {
+                Some(_) => place.outer_path(),
+                None => place.path(),
+            },
+            keys: found.keys.clone(),
+            name: level_name(&of.noun, &levels),
+            identity: found.identity(&of.noun),
             is_optional: found.values.is_optional,
         });
         let group = Group {
@@ -157,43 +176,108 @@ impl Walk<'_> {
             ..found.values
         };
         match values.pairs.iter().all(|pair| pair.second.is_object()) {
-            true => self.members(group, &element, &values),
-            false => self.value(group, &element, &values),
+            true => match only_value(&members_of(&values)) {
+                Some(key) => self.only_value(group, &of, key, &values),
+                None => self.members(group, &of.element, &values),
+            },
+            false => self.value(group, &of.element, &values),
         }
         self.versions(group);
     }
 
-    fn number(&mut self, group: usize, place: &Place, values: &Values<'_>) {
-        let own = own_words(place);
-        if is_label(&own) {
-            self.leave_out(place, "a number that names something");
-            return;
+    /// The one value of elements, which is called as they are.
+    fn only_value(&mut self, group: usize, of: &place::Elements, key: &str, values: &Values<'_>) {
+        for (name, pairs) in members_of(values) {
+            let is_optional = pairs.len() < values.pairs.len();
+            let member = of.element.member(name);
+            if self.is_identity(group, &member) {
+                continue;
+            }
+            let member = match name == key {
+                true => member.named_by(of),
+                false => member,
+            };
+            self.value(group, &member, &Values { pairs, is_optional });
         }
-        let guess = numbers::guess(&own, values, self.seconds);
-        self.note_start(group, place, &guess, values);
-        self.metric(group, place, values, guess);
     }
 
-    /// The first length of time or moment that says when the process began.
-    fn note_start(&mut self, group: usize, place: &Place, guess: &Guess, values: &Values<'_>) {
-        let is_document = self
-            .draft
-            .groups
-            .get(group)
-            .is_some_and(|of| of.levels.is_empty());
-        let Some(key) = guess.start.filter(|_| is_document && !values.is_optional) else {
+    fn number(&mut self, group: usize, place: &Place, values: &Values<'_>) {
+        let guess = numbers::guess(&place.words(), values, self.seconds);
+        self.guessed(group, place, values, guess);
+    }
+
+    /// Adds a metric of what a number or a text was found to be, unless it is no measurement.
+    fn guessed(&mut self, group: usize, place: &Place, values: &Values<'_>, mut guess: Guess) {
+        if self.is_start(group, place, &guess, values) {
             return;
-        };
-        if self.draft.start.is_none() {
-            let mut fields = vec![["path".to_owned(), scalar(&place.path())]];
-            fields.extend(guess.parse.clone());
-            self.draft.start = Some(Start {
-                key,
-                endpoint: self.endpoint.clone(),
-                fields,
-                reason: "all counters began with the process".to_owned(),
-            });
         }
+        let own = place.words();
+        if let Some(why) = no_measurement(place, &own, values, &guess) {
+            self.leave_out(place, &why);
+            return;
+        }
+        let mut parts = place.outer.clone();
+        siblings::adjust(&mut guess, &mut parts, &own, &place.siblings);
+        if let Some(factor) = guess.scale {
+            let scale = ["scale".to_owned(), factor.to_string()];
+            guess.parse.push(scale);
+        }
+        let metric = Metric {
+            parts,
+            words: guess.words,
+            instrument: guess.instrument,
+            unit: guess.unit,
+            behind: guess.parse,
+            fell: guess.fell,
+            reason: guess.reason,
+            ..Metric::default()
+        };
+        self.add(group, place, values, metric);
+    }
+
+    /// Whether it says when the process began, which stands beside the endpoints.
+    fn is_start(
+        &mut self,
+        group: usize,
+        place: &Place,
+        guess: &Guess,
+        values: &Values<'_>,
+    ) -> bool {
+        let of = self.draft.groups.get(group);
+        let is_document = of.is_some_and(|of| of.levels.is_empty());
+        let Some(key) = guess.start.filter(|_| is_document && !values.is_optional) else {
+            return false;
+        };
+        if self.draft.start.is_some() {
+            self.leave_out(place, "it says when the process began, too");
+            return true;
+        }
+        let mut fields = vec![["path".to_owned(), scalar(&place.path())]];
+        fields.extend(guess.parse.clone());
+        let scale = guess.scale.map(|factor| factor.to_string());
+        fields.extend(scale.map(|scale| ["scale".to_owned(), scale]));
+        self.draft.start = Some(Start {
+            key,
+            endpoint: self.endpoint.clone(),
+            fields,
+            reason: "all counters began with the process".to_owned(),
+        });
+        true
+    }
+
+    fn boolean(&mut self, group: usize, place: &Place, values: &Values<'_>) {
+        if let Some(word) = settings::word(&place.words(), values) {
+            self.leave_out(place, &format!("`{word}` calls a setting, and it stayed"));
+            return;
+        }
+        let metric = Metric {
+            parts: place.outer.clone(),
+            words: place.words(),
+            instrument: "gauge",
+            reason: "true is 1, false is 0".to_owned(),
+            ..Metric::default()
+        };
+        self.add(group, place, values, metric);
     }
 
     fn text(&mut self, group: usize, place: &Place, values: &Values<'_>) {
@@ -207,50 +291,42 @@ impl Walk<'_> {
             self.leave_out(place, "an empty text");
             return;
         }
-        let own = own_words(place);
-        let found: Vec<&str> = values
-            .pairs
-            .iter()
-            .filter_map(|of| of.second.as_str())
-            .collect();
+        let own = place.words();
         if let Some(mut guess) = texts::number(&own, values, self.seconds) {
             if has_empty {
                 let missing = ["missing".to_owned(), "[\"\"]".to_owned()];
                 guess.parse.push(missing);
                 guess.reason.push_str("; some are empty");
-            } else {
-                self.note_start(group, place, &guess, values);
+                guess.start = None;
             }
-            self.metric(group, place, values, guess);
+            self.guessed(group, place, values, guess);
             return;
         }
-        let states: BTreeSet<&str> = found.iter().copied().collect();
-        let is_short = states
-            .iter()
-            .all(|of| (1..=STATE_BYTES_MAX).contains(&of.len()));
+        let found = values.pairs.iter().filter_map(|of| of.second.as_str());
+        let states: BTreeSet<&str> = found.collect();
+        let is_short = |of: &&str| (1..=STATE_BYTES_MAX).contains(&of.len());
+        let is_short = states.iter().all(is_short);
         match state(&own) {
             Some(word) if is_short && !has_empty && states.len() <= STATES_MAX => {
-                let states: Vec<_> = states.into_iter().map(scalar).collect();
-                let guessed = GuessedKeys {
-                    before: vec![
-                        ["instrument".to_owned(), "stateset".to_owned()],
-                        ["states".to_owned(), format!("[{}]", states.join(", "))],
-                    ],
-                    behind: Vec::new(),
-                    reason: format!("`{word}` in its name; add the states that were not there"),
-                };
-                self.push(group, place, values, guessed);
+                self.add(group, place, values, state_set(place, &states, &word));
             }
-            _ if is_version(&own) && is_short => {
-                let key = own_words(place).join("_");
-                if let Some(group) = self.draft.groups.get_mut(group) {
-                    group.versions.push([key, scalar(&place.path())]);
-                }
-            }
+            _ if is_version(&own) && is_short => self.version(group, place, values),
             _ => {
-                let example = found.first().map_or(String::new(), |text| shown(text));
+                let example = states.first().map_or(String::new(), |text| shown(text));
                 self.leave_out(place, &format!("a text such as `{example}`"));
             }
+        }
+    }
+
+    fn version(&mut self, group: usize, place: &Place, values: &Values<'_>) {
+        let path = scalar(&place.path());
+        let source = match values.is_optional {
+            true => format!("{{ path: {path}, optional: true }}"),
+            false => path,
+        };
+        let is_wanted = self.selection.has(&place.keys);
+        if let Some(group) = self.draft.groups.get_mut(group).filter(|_| is_wanted) {
+            group.versions.push([place.words().join("_"), source]);
         }
     }
 
@@ -259,118 +335,77 @@ impl Walk<'_> {
         let Some(of) = self.draft.groups.get_mut(group) else {
             return;
         };
-        let versions = std::mem::take(&mut of.versions);
-        if versions.is_empty() {
+        let attributes = std::mem::take(&mut of.versions);
+        if attributes.is_empty() {
             return;
         }
         let level = of.levels.last().map(|level| level.name.clone());
-        let parts: Vec<_> = level.into_iter().chain(["info".to_owned()]).collect();
-        let texts = versions.iter().map(|[key, path]| {
-            let of = format!("{{ path: {path}, optional: true }}");
-            format!("{}: {of}", scalar(key))
-        });
-        let attributes = format!("{{ {} }}", texts.collect::<Vec<_>>().join(", "));
-        let name = self.draft.new_name(&parts);
-        let field = |key: &str, value: &str| [key.to_owned(), value.to_owned()];
         let metric = Metric {
-            fields: vec![
-                field("name", &scalar(&name)),
-                field("instrument", "gauge"),
-                field("value", "1"),
-                field("attributes", &attributes),
-            ],
+            parts: level.into_iter().collect(),
+            words: vec!["info".to_owned()],
+            instrument: "gauge",
+            value: "1".to_owned(),
+            attributes,
             reason: "texts that name a version, as attributes".to_owned(),
+            ..Metric::default()
         };
         self.draft.add(group, "$", metric);
     }
 
-    fn metric(&mut self, group: usize, place: &Place, values: &Values<'_>, guess: Guess) {
-        let mut fields = vec![["instrument".to_owned(), guess.instrument.to_owned()]];
-        if let Some(unit) = &guess.unit {
-            fields.push(["unit".to_owned(), scalar(unit)]);
+    fn add(&mut self, group: usize, place: &Place, values: &Values<'_>, mut metric: Metric) {
+        if !self.selection.has(&place.keys) {
+            return;
         }
-        let mut more = guess.parse;
-        if let Some(factor) = guess.scale {
-            more.push(["scale".to_owned(), factor.to_string()]);
-        }
-        let place = &place.clone().named(guess.name);
-        let guessed = GuessedKeys {
-            before: fields,
-            behind: more,
-            reason: guess.reason,
-        };
-        self.push(group, place, values, guessed);
-    }
-
-    fn push(&mut self, group: usize, place: &Place, values: &Values<'_>, guessed: GuessedKeys) {
         let path = place.path();
-        let name = self.draft.new_name(&place.name);
-        let mut fields = vec![["name".to_owned(), scalar(&name)]];
-        fields.extend(guessed.before);
-        fields.push(["value".to_owned(), scalar(&path)]);
-        fields.extend(guessed.behind);
+        metric.value = scalar(&path);
+        metric.is_optional = values.is_optional;
+        metric.description.clone_from(&place.description);
         if values.is_optional {
-            fields.push(["optional".to_owned(), "true".to_owned()]);
+            metric.reason.push_str("; not always there");
         }
-        let reason = match values.is_optional {
-            true => format!("{}; not always there", guessed.reason),
-            false => guessed.reason,
-        };
-        self.draft.add(group, &path, Metric { fields, reason });
+        self.draft.add(group, &path, metric);
     }
 }
 
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(_) => "number",
-        Value::String(_) => "text",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
-}
-
-/// The words of the last name of a place; of an element without a name, of what it stands in.
-fn own_words(place: &Place) -> Vec<String> {
-    match place.is_element() {
-        true => words(place.name.last().map_or("", String::as_str)),
-        false => words(place.last()),
-    }
-}
-
-/// A name for a level that no outer level has.
-fn level_name(element: &Place, outer: &[Level]) -> String {
-    let name = element.name.last().map_or("element", String::as_str);
-    let name = match name.starts_with(|letter: char| letter.is_ascii_alphabetic()) {
-        true => name.to_owned(),
-        false => format!("of_{name}"),
+/// Why a number, whose name has the words `own`, is no measurement; none if it is one.
+fn no_measurement(
+    place: &Place,
+    own: &[String],
+    values: &Values<'_>,
+    guess: &Guess,
+) -> Option<String> {
+    let why = if is_label(own) {
+        "a number that names something"
+    } else if is_clock(own) {
+        "the time of the answer"
+    } else if values.pairs.iter().all(|pair| is_unlimited(pair.second)) {
+        "it means that there is no limit"
+    } else if siblings::is_of_total(own, &place.siblings) {
+        "the total beside it says it"
+    } else if !guess.has_changed && siblings::bound(own, &place.siblings) == Some(Bound::Setting) {
+        "it bounds nothing that is here, and stayed"
+    } else {
+        let word = settings::word(&guess.words, values)?;
+        return Some(format!("`{word}` calls a setting, and it stayed"));
     };
-    // `document` is the name of the whole.
-    let is_taken = outer.iter().any(|of| of.name == name) || name == "document";
-    match is_taken {
-        true => format!("{name}_{}", outer.len() + 1),
-        false => name,
-    }
+    Some(why.to_owned())
 }
 
-/// What tells an element apart, of all its levels.
-fn attributes(levels: &[Level]) -> Vec<[String; 2]> {
-    let mut attributes: Vec<[String; 2]> = Vec::new();
-    let count = levels.len();
-    for (number, level) in (1..).zip(levels) {
-        for [key, source] in &level.identity {
-            let is_taken = attributes.iter().any(|[known, _]| known == key);
-            let key = match is_taken {
-                true => format!("{}_{key}", level.name),
-                false => key.clone(),
-            };
-            let source = match number == count {
-                true => source.clone(),
-                false => format!("{}:{source}", level.name),
-            };
-            attributes.push([key, scalar(&source)]);
-        }
+/// Whether a number is the largest of its type.
+fn is_unlimited(value: &Value) -> bool {
+    let largest = i64::MAX.unsigned_abs();
+    value.as_u64().is_some_and(|number| number >= largest)
+}
+
+/// A state set of these texts.
+fn state_set(place: &Place, states: &BTreeSet<&str>, word: &str) -> Metric {
+    let states: Vec<_> = states.iter().copied().map(scalar).collect();
+    Metric {
+        parts: place.outer.clone(),
+        words: place.words(),
+        instrument: "stateset",
+        before: vec![["states".to_owned(), format!("[{}]", states.join(", "))]],
+        reason: format!("`{word}` in its name; add the states that were not there"),
+        ..Metric::default()
     }
-    attributes
 }

@@ -1,4 +1,4 @@
-//! What names say: the words in them, units, and whether they call a total or a current value.
+//! What names say: the words in them, and whether they call a total or a current value.
 
 /// The words of a name, in lower case: `httpRequestCount` is `http`, `request`, `count`.
 pub(super) fn words(name: &str) -> Vec<String> {
@@ -23,265 +23,159 @@ pub(super) fn words(name: &str) -> Vec<String> {
 
 /// One of several, as English often says it: `queue` of `queues`.
 pub(super) fn singular(word: &str) -> String {
+    if word == "series" {
+        return word.to_owned();
+    }
     if let Some(stem) = word.strip_suffix("ies").filter(|stem| stem.len() > 1) {
         return format!("{stem}y");
     }
+    let takes_es = ["xes", "sses", "shes", "tches", "uses"];
+    let end = if takes_es.iter().any(|end| word.ends_with(end)) {
+        "es"
+    } else {
+        "s"
+    };
     let is_plural = !["ss", "us", "is"].iter().any(|end| word.ends_with(end));
-    let stem = word
-        .strip_suffix('s')
-        .filter(|stem| stem.len() > 1 && is_plural);
+    let stem = word.strip_suffix(end);
+    let stem = stem.filter(|stem| stem.len() > 1 && is_plural);
     stem.unwrap_or(word).to_owned()
 }
 
-/// What the end of a name says of its unit.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Unit {
-    /// In UCUM.
-    pub(super) ucum: &'static str,
-    /// What a value is multiplied with.
-    pub(super) scale: Option<f64>,
-    /// The word that says so.
-    pub(super) word: &'static str,
-    /// Whether the word stays in the name: `bytes` in `bytes_in` is what is counted.
-    stays: bool,
-}
-
-/// Words at the end of a name, their unit, and the factor to it.
-const UNITS: [(&[&str], &str, Option<f64>); 15] = [
-    (
-        &["ms", "msec", "msecs", "millis", "milliseconds"],
-        "s",
-        Some(1e-3),
-    ),
-    (&["us", "usec", "micros", "microseconds"], "s", Some(1e-6)),
-    (&["ns", "nsec", "nanos", "nanoseconds"], "s", Some(1e-9)),
-    (&["s", "sec", "secs", "seconds", "uptime"], "s", None),
-    (&["minutes"], "s", Some(60.0)),
-    (&["bytes"], "By", None),
-    (&["kb", "kbytes", "kib"], "By", Some(1024.0)),
-    (&["mb", "mbytes", "mib"], "By", Some(1_048_576.0)),
-    (&["gb", "gib"], "By", Some(1_073_741_824.0)),
-    (&["percent", "percentage", "pct"], "1", Some(0.01)),
-    (&["ratio"], "1", None),
-    (&["celsius"], "Cel", None),
-    (&["watts", "watt"], "W", None),
-    (&["volts", "volt"], "V", None),
-    (&["hz", "hertz"], "Hz", None),
-];
-
-/// The unit that the words of a name say: the last one, or `bytes` anywhere.
-pub(super) fn unit(words: &[String]) -> Option<Unit> {
-    let last = words.last()?;
-    for (names, ucum, scale) in UNITS {
-        if let Some(word) = names.iter().find(|name| *name == last) {
-            let stays = ["uptime", "bytes"].contains(word) || words.len() == 1;
-            return Some(Unit {
-                ucum,
-                scale,
-                word,
-                stays,
-            });
-        }
+/// Several of what a word says: `queues` of `queue`.
+pub(super) fn plural(word: &str) -> String {
+    if is_plural(word) {
+        return word.to_owned();
     }
-    words.iter().any(|word| word == "bytes").then_some(Unit {
-        ucum: "By",
-        scale: None,
-        word: "bytes",
-        stays: true,
-    })
-}
-
-impl Unit {
-    /// The words without that of the unit, which stands beside them.
-    pub(super) fn without_word<'w>(&self, words: &'w [String]) -> &'w [String] {
-        match (self.stays, words.split_last()) {
-            (false, Some((_, rest))) => rest,
-            _ => words,
-        }
+    let stem = word
+        .strip_suffix('y')
+        .filter(|stem| !stem.ends_with(['a', 'e', 'o', 'u']));
+    let takes_es = ["s", "x", "ch", "sh"].iter().any(|end| word.ends_with(end));
+    match stem {
+        Some(stem) => format!("{stem}ies"),
+        None if takes_es => format!("{word}es"),
+        None => format!("{word}s"),
     }
 }
 
-fn has(words: &[String], known: &[&str]) -> Option<String> {
-    words
-        .iter()
-        .find(|word| known.contains(&word.as_str()))
-        .cloned()
+/// Whether a word calls several, as far as its end says so.
+pub(super) fn is_plural(word: &str) -> bool {
+    const OTHERS: &str = "always bytes https kbps mbps redis seconds";
+    let has_digits = word.contains(|letter: char| letter.is_ascii_digit());
+    let ends_so = word.len() > 3 && singular(word) != word;
+    word == "series" || ends_so && !has_digits && !is_in(word, OTHERS)
 }
 
-/// The word of a name that calls a current value, though it may happen to grow.
+/// Whether `known`, which has blanks between words, has this one.
+pub(super) fn is_in(word: &str, known: &str) -> bool {
+    known.split_whitespace().any(|known| known == word)
+}
+
+/// The first of the words that is known, also with the time or the number that it is of: `avg1000`.
+fn has(words: &[String], known: &str) -> Option<String> {
+    let is_known = |word: &&String| is_in(word, known) || is_in(without_number(word), known);
+    words.iter().find(is_known).cloned()
+}
+
+/// The letters in front of the first digit: `average` of `average5s`.
+fn without_number(word: &str) -> &str {
+    let digit = word.find(|letter: char| letter.is_ascii_digit());
+    word.get(..digit.unwrap_or(word.len())).unwrap_or(word)
+}
+
+/// What stands beside the word for what there is, and says how it is now.
+const ADJECTIVES: &str = "active alive available busy complete cur current flight free idle incomplete \
+    inflight open outstanding pending queued ready remaining unacked unacknowledged use used waiting";
+
+/// What calls an amount that is there now.
+const AMOUNTS: &str = "backlog capacity depth lag latency length limit load max mem memory min num \
+    pressure size temperature usage utilization";
+
+/// What there may be more or less of.
+const THINGS: &str = "accounts bindings channels chunks clients connections consumers containers \
+    databases elements entries exchanges files goroutines jobs keys listeners members nodes objects \
+    pairs peers pods processes queues remotes replicas routes segments series servers sessions \
+    shards slots sockets streams subscribers subscriptions targets tasks threads users values \
+    watchers workers";
+
+/// What happens again and again, or has happened.
+const TOTALS: &str = "total totals accepted accesses ack acknowledged answers closed collisions \
+    completed corruptions created declared deleted deliver delivered denied downloaded drop dropped \
+    drops error errors evicted evictions exceptions executed fail failed failures finished handled hit \
+    hits in inserts lookup lookups matches miss misses msgs new opened out overflows packets panics \
+    processed publish published queries reads received redeliver redelivered rejected requests \
+    responses restarts resumptions retries reused sent served succeeded timeouts transferred \
+    unroutable uploaded writes written";
+
+/// What is measured of several values, and is no amount of them.
+const STATISTICS: &str = "avg average max mean median min peak per percent percentage rate ratio \
+    speed";
+
+/// The word of a name that calls a current value, though it may happen to grow. An amount does only
+/// if it is not the amount of a total: `over_capacity_drops`.
 pub(super) fn current(words: &[String]) -> Option<String> {
-    has(
-        words,
-        &[
-            "active",
-            "alive",
-            "available",
-            "avg",
-            "average",
-            "backlog",
-            "busy",
-            "capacity",
-            "clients",
-            "current",
-            "depth",
-            "free",
-            "idle",
-            "inflight",
-            "lag",
-            "latency",
-            "length",
-            "limit",
-            "load",
-            "max",
-            "mean",
-            "mem",
-            "memory",
-            "min",
-            "num",
-            "open",
-            "peak",
-            "pending",
-            "percent",
-            "percentage",
-            "pressure",
-            "queued",
-            "rate",
-            "ratio",
-            "ready",
-            "remaining",
-            "size",
-            "temperature",
-            "threads",
-            "unacked",
-            "used",
-            "usage",
-            "utilization",
-            "waiting",
-            "workers",
-        ],
-    )
+    let last = words.last().map_or(&[][..], std::slice::from_ref);
+    let amount = || has(words, AMOUNTS).filter(|_| total(last).is_none());
+    let statistic = || has(words, STATISTICS).or_else(amount);
+    has(words, ADJECTIVES).or_else(statistic)
+}
+
+/// The word of a name that calls things of which there may be less later.
+pub(super) fn things(words: &[String]) -> Option<String> {
+    has(words, THINGS)
 }
 
 /// The word of a name that calls a total, though it did not grow meanwhile.
 pub(super) fn total(words: &[String]) -> Option<String> {
-    has(
-        words,
-        &[
-            "total",
-            "totals",
-            "accepted",
-            "accesses",
-            "ack",
-            "acknowledged",
-            "answers",
-            "closed",
-            "completed",
-            "created",
-            "declared",
-            "deleted",
-            "deliver",
-            "delivered",
-            "denied",
-            "drop",
-            "dropped",
-            "errors",
-            "evictions",
-            "failed",
-            "failures",
-            "handled",
-            "hit",
-            "hits",
-            "in",
-            "inserts",
-            "lookup",
-            "lookups",
-            "miss",
-            "misses",
-            "msgs",
-            "opened",
-            "out",
-            "packets",
-            "processed",
-            "publish",
-            "published",
-            "queries",
-            "received",
-            "redeliver",
-            "rejected",
-            "requests",
-            "restarts",
-            "retries",
-            "sent",
-            "succeeded",
-            "timeouts",
-            "unroutable",
-            "written",
-        ],
-    )
+    has(words, TOTALS)
 }
 
-/// The word of a name that calls an amount of memory or of storage, which is usually in bytes.
-pub(super) fn storage(words: &[String]) -> Option<String> {
-    has(words, &["disk", "heap", "mem", "memory", "rss", "storage"])
+/// Whether a name calls a statistic, of which no sum makes sense.
+pub(super) fn is_statistic(words: &[String]) -> bool {
+    has(words, STATISTICS).is_some()
+}
+
+/// The words without those that call a statistic; none if there are no such words.
+pub(super) fn without_statistic(words: &[String]) -> Option<Vec<String>> {
+    let mut rest = words.to_vec();
+    rest.retain(|word| !is_in(without_number(word), STATISTICS));
+    (rest.len() < words.len()).then_some(rest)
+}
+
+/// Whether a word only says more of the word before it: `active` of `requests_active`.
+pub(super) fn is_qualifier(word: &str) -> bool {
+    is_in(word, ADJECTIVES) || is_in(word, TOTALS) && !is_plural(word)
 }
 
 /// The word of a name that calls a moment.
 pub(super) fn moment(words: &[String]) -> Option<String> {
-    has(
-        words,
-        &[
-            "at",
-            "boot",
-            "created",
-            "date",
-            "expires",
-            "expiry",
-            "last",
-            "modified",
-            "seen",
-            "since",
-            "start",
-            "started",
-            "time",
-            "timestamp",
-            "ts",
-            "until",
-            "updated",
-        ],
-    )
+    const MOMENTS: &str = "at boot created date expires expiry last modified on seen since start \
+        started time timestamp ts until updated";
+    has(words, MOMENTS)
+}
+
+/// Whether a name calls the moment of the answer itself.
+pub(super) fn is_clock(words: &[String]) -> bool {
+    let clocks = "now date timestamp server_time current_time local_time system_time";
+    is_in(&words.join("_"), clocks)
 }
 
 /// The word of a name that calls a state.
 pub(super) fn state(words: &[String]) -> Option<String> {
     has(
         words,
-        &[
-            "condition",
-            "health",
-            "mode",
-            "phase",
-            "result",
-            "role",
-            "state",
-            "status",
-        ],
+        "condition health mode phase result role state status",
     )
 }
 
 /// Whether a name calls a version.
 pub(super) fn is_version(words: &[String]) -> bool {
-    has(
-        words,
-        &["version", "build", "commit", "revision", "release"],
-    )
-    .is_some()
+    has(words, "version build commit revision release").is_some()
 }
 
 /// Whether a number of this name is no measurement.
 pub(super) fn is_label(words: &[String]) -> bool {
-    words.last().is_some_and(|word| {
-        ["id", "pid", "port", "iid", "sid", "uid", "index"].contains(&word.as_str())
-    })
+    let last = words.last();
+    last.is_some_and(|word| is_in(word, "id pid port proto protocol iid sid uid index"))
 }
 
 /// How well a field of this name tells elements apart: less is better.
@@ -315,34 +209,31 @@ mod tests {
         ] {
             assert_eq!(words(name).join(" "), expected, "{name}");
         }
-        for (word, one) in [
-            ("queues", "queue"),
-            ("status", "status"),
-            ("entries", "entry"),
-            ("bus", "bus"),
-            ("s", "s"),
-        ] {
-            assert_eq!(singular(word), one);
-        }
     }
 
     #[test]
-    fn a_name_says_its_unit() {
-        for (name, expected) in [
-            ("latency_ms", Some(("s", Some(1e-3), "latency"))),
-            ("uptimeSeconds", Some(("s", None, "uptime"))),
-            ("uptime", Some(("s", None, "uptime"))),
-            ("bytes_in", Some(("By", None, "bytes in"))),
-            ("cpu_percent", Some(("1", Some(0.01), "cpu"))),
-            ("ms", Some(("s", Some(1e-3), "ms"))),
-            ("messages", None),
+    fn one_and_several_are_told_apart() {
+        for (several, one) in [
+            ("queues", "queue"),
+            ("entries", "entry"),
+            ("series", "series"),
+            ("caches", "cache"),
+            ("matches", "match"),
+            ("boxes", "box"),
+            ("keys", "key"),
         ] {
-            let words = words(name);
-            let found = unit(&words);
-            let found =
-                found.map(|unit| (unit.ucum, unit.scale, unit.without_word(&words).join(" ")));
-            let expected = expected.map(|(ucum, scale, rest)| (ucum, scale, rest.to_owned()));
-            assert_eq!(found, expected, "{name}");
+            assert_eq!(singular(several), one);
+            assert_eq!(plural(one), several);
+            assert!(
+                is_plural(several) && plural(several) == several,
+                "{several}"
+            );
+        }
+        for word in ["status", "bus", "s", "process", "latency"] {
+            assert!(!is_plural(word) && singular(word) == word, "{word}");
+        }
+        for word in ["https", "bytes", "average5s"] {
+            assert!(!is_plural(word), "{word}");
         }
     }
 }

@@ -173,10 +173,11 @@ impl ReceiverConfig for Config {
         &self,
         context: &ReceiverContext,
         definition: &Arc<Definition>,
+        most: usize,
     ) -> Result<Vec<(Arc<Target>, Poll)>, BuildError> {
         let mut config = self.clone();
         config.retry.max_retries = 0;
-        config.targets.truncate(1);
+        config.targets.truncate(most);
         Ok(config.receiver_as(definition, context)?.poll_once().await?)
     }
 

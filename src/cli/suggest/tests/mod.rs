@@ -1,8 +1,10 @@
 //! Definitions that are made of two documents.
 
+mod rules;
+
 use serde_json::{Value, json};
 
-use super::{Observation, definition_of, endpoints};
+use super::{Observation, Selection, definition_of, endpoints};
 use crate::{
     definition,
     processors::mapping,
@@ -11,37 +13,34 @@ use crate::{
 };
 
 fn observation(path: &str, first: Value, second: Value) -> Observation {
-    let [[name, endpoint]] = endpoints(&[path.to_owned()], None)
-        .try_into()
-        .unwrap_or_default();
     Observation {
-        name,
-        endpoint,
-        first,
-        second,
+        endpoint: endpoints(&[path.to_owned()], None).remove(0),
+        documents: vec![[first, second]],
     }
 }
 
-/// The suggestion, which is a definition that reads both documents without a problem.
+/// The suggestion, which is a definition that reads all documents without a problem.
 fn suggestion(name: &str, observed: &[Observation]) -> String {
-    let text = definition_of(name, observed, 10.0).unwrap();
+    selected(name, observed, &Selection::default())
+}
+
+fn selected(name: &str, observed: &[Observation], selection: &Selection) -> String {
+    let text = definition_of(name, observed, 10.0, selection).unwrap();
     let definition = definition::from_text(name, "suggestion", &text);
     let definition = definition.unwrap_or_else(|error| panic!("{error}\n{text}"));
-    for documents in [
-        observed.iter().map(|of| &of.first).collect::<Vec<_>>(),
-        observed.iter().map(|of| &of.second).collect(),
-    ] {
-        let ids = definition.endpoints.iter().map(|of| of.id.to_string());
-        let bodies = ids.map(|id| {
-            let index = observed.iter().position(|of| of.name == id)?;
-            Some(SavedAnswer::Whole(
-                documents[index].to_string().into_bytes(),
-            ))
-        });
-        let mut poll = receivers::sample(&definition, bodies.collect(), &Clock::System);
-        let readings = mapping::map(&definition, &mut poll);
-        assert_eq!(readings.problems, [], "{text}");
-        assert!(!readings.values.is_empty(), "{text}");
+    for instance in 0..observed[0].documents.len() {
+        for poll in 0..2 {
+            let ids = definition.endpoints.iter().map(|of| of.id.to_string());
+            let bodies = ids.map(|id| {
+                let of = observed.iter().find(|of| of.endpoint.name == id)?;
+                let body = of.documents[instance][poll].to_string();
+                Some(SavedAnswer::Whole(body.into_bytes()))
+            });
+            let mut poll = receivers::sample(&definition, bodies.collect(), &Clock::System);
+            let readings = mapping::map(&definition, &mut poll);
+            assert_eq!(readings.problems, [], "{text}");
+            assert!(!readings.values.is_empty(), "{text}");
+        }
     }
     text
 }
@@ -66,8 +65,8 @@ fn a_whole_definition_says_why_it_is_as_it_is() {
             "tags": ["a"],
             "note": "hello",
             "queues": [
-                {"name": "mail", "messagesSent": sent, "ready": 3, "bytes_in": 10, "durable": true},
-                {"name": "jobs", "messagesSent": 5, "ready": 4, "bytes_in": 11, "durable": false, "lag": 1},
+                {"name": "mail", "messagesSent": sent, "ready": 3, "bytes_in": 10, "bytes_out": 0, "durable": true},
+                {"name": "jobs", "messagesSent": 5, "ready": 4, "bytes_in": 11, "bytes_out": 0, "durable": false, "lag": 1},
             ],
         })
     };
@@ -92,34 +91,38 @@ start_time: { path: $.startedAt, parse: timestamp }
 metrics:
   # `health` in its name; add the states that were not there
   - { name: mq.health, instrument: stateset, states: [green], value: $.health }
+  # texts that name a version, as attributes
+  - { name: mq.info, instrument: gauge, value: 1, attributes: { version: $.version } }
   # it stayed 45; `ms` is its unit
   - { name: mq.latency, instrument: gauge, unit: s, value: $.latency_ms, scale: 0.001 }
   # it fell from 0.5 to 0.25
   - { name: mq.load_avg, instrument: gauge, value: $.loadAvg }
-  # a moment, as RFC 3339 writes it
-  - { name: mq.started_at, instrument: gauge, unit: s, value: $.startedAt, parse: timestamp }
-  # it grew from 60 to 70; `uptime` is its unit
-  - { name: mq.uptime, instrument: gauge, unit: s, value: $.uptime }
-  # texts that name a version, as attributes
-  - { name: mq.info, instrument: gauge, value: 1, attributes: { version: { path: $.version, optional: true } } }
   # an array; `name` tells its elements apart
   - for_each: $.queues
-    attributes: { name: $.name }
+    attributes: { queue: $.name }
     metrics:
-      # it stayed in all of 2; `in` calls a total; `bytes` is its unit
-      - { name: mq.queue.bytes_in, instrument: counter, unit: By, value: $.bytes_in }
       # true is 1, false is 0
       - { name: mq.queue.durable, instrument: gauge, value: $.durable }
+      # they differ in `network.io.direction`
+      - name: mq.queue.io
+        instrument: counter
+        unit: By
+        metrics:
+          # it stayed in all of 2; `in` calls a total; `bytes` is its unit
+          - { value: $.bytes_in, attributes: { network.io.direction: receive } }
+          # it stayed in all of 2; `out` calls a total; `bytes` is its unit
+          - { value: $.bytes_out, attributes: { network.io.direction: transmit } }
       # it stayed 1; not always there
       - { name: mq.queue.lag, instrument: gauge, value: $.lag, optional: true }
       # it grew in 1 of 2 and fell in none
-      - { name: mq.queue.messages_sent, instrument: counter, value: $.messagesSent }
+      - { name: mq.queue.messages_sent, instrument: counter, unit: "{message}", value: $.messagesSent }
       # it stayed in all of 2
       - { name: mq.queue.ready, instrument: gauge, value: $.ready }
 
 # Left out:
 #   $.note: a text such as `hello`
 #   $.tags: a list of what are no objects
+#   $.uptime: it says when the process began, too
 "#
     );
 }
@@ -131,8 +134,8 @@ fn what_only_grew_is_a_counter_unless_its_name_says_otherwise() {
         json!({"hits": 4, "errors": 0, "depth": 4, "ratio": 0.5, "cpu_seconds": 2.5, "n": 2}),
     );
     for line in [
-        "# it grew from 1 to 4\n  - { name: api.hits, instrument: counter, value: $.hits }",
-        "# it stayed 0; `errors` calls a total\n  - { name: api.errors, instrument: counter, value: $.errors }",
+        "# it grew from 1 to 4\n  - { name: api.hits, instrument: counter, unit: \"{hit}\", value: $.hits }",
+        "# it stayed 0; `errors` calls a total\n  - { name: api.errors, instrument: counter, unit: \"{error}\", value: $.errors }",
         "# it grew from 3 to 4, but `depth` calls a current value\n  - { name: api.depth, instrument: gauge, value: $.depth }",
         "{ name: api.ratio, instrument: gauge, unit: \"1\", value: $.ratio }",
         "{ name: api.cpu, instrument: counter, unit: s, value: $.cpu_seconds }",
@@ -146,15 +149,16 @@ fn what_only_grew_is_a_counter_unless_its_name_says_otherwise() {
 fn keys_that_are_ids_are_attributes() {
     let document = json!({
         "by_path": {"/varz": 2, "/jsz": 1},
-        "codes": {"200": {"value": 1}, "404": {"value": 2}},
+        "methods": {"m-1": 3, "m-2": 4},
+        "answers": {"200": {"value": 1}, "404": {"value": 2}},
         "pools": {"http": {"size": 1, "used": 2}, "db": {"size": 3, "used": 0}},
-        "memory": {"heap": {"used": 1}, "limits": {"soft": 3, "hard": 4}},
+        "memory": {"heap": {"used": 1}, "pool": {"soft": 3, "hard": 4}},
     });
     let text = metrics(document.clone(), document);
     for part in [
-        "# an object whose keys are ids\n  - for_each: $.by_path\n    attributes: { by_path: \"@key\" }\n",
-        "name: api.by_path, instrument: gauge, value: $ }",
-        "- for_each: $.codes\n    attributes: { code: \"@key\" }\n",
+        "# an object whose keys are ids\n  # it stayed in all of 2\n  - { name: api.by_path, instrument: gauge, for_each: $.by_path, value: $, attributes: { url.path: \"@key\" } }\n",
+        "for_each: $.answers, value: $.value, attributes: { http.response.status_code: \"@key\" } }\n",
+        "for_each: $.methods, value: $, attributes: { method: \"@key\" } }\n",
         "# an object whose members have the same keys\n  - for_each: $.pools\n    attributes: { pool: \"@key\" }\n",
         "name: api.memory.heap.used, instrument: gauge, value: $.memory.heap.used }",
     ] {
@@ -171,7 +175,7 @@ fn inner_elements_have_the_attributes_of_outer_ones() {
     ]);
     let text = metrics(document.clone(), document);
     for part in [
-        "  - for_each: [{ path: $, as: element }, { path: $.disks, optional: true }]\n    attributes: { host: \"element:$.host\", dev: $.dev }\n",
+        "  - { name: api.disk.used, instrument: gauge, for_each: [{ path: $, as: element }, { path: $.disks, optional: true }], value: $.used, attributes: { host: \"element:$.host\", dev: $.dev } }\n",
         "# an array; nothing tells its elements apart but their place\n",
         "attributes: { host: \"element:$.host\", index: \"@key\" }",
     ] {
@@ -212,7 +216,7 @@ fn texts_with_units_and_moments_are_read() {
     let text = metrics(document.clone(), document);
     for part in [
         "name: api.cpu, instrument: gauge, unit: \"1\", value: $.cpu, parse: percent }",
-        "name: api.memory, instrument: gauge, unit: By, value: $.memory, parse: bytes }",
+        "name: api.memory, instrument: updowncounter, unit: By, value: $.memory, parse: bytes }",
         "name: api.took, instrument: gauge, unit: s, value: $.took, parse: duration }",
         "value: $.lastBackup, parse: { as: timestamp, unit: ms } }",
         "name: api.created_at, instrument: gauge, unit: s, value: $.created_at, parse: timestamp }",
@@ -251,14 +255,17 @@ fn a_suggestion_is_bounded() {
     assert!(text.contains("and 1650 more"), "{text}");
     let elements: Vec<_> = (0..5000).map(|n| json!({"id": n, "v": 1})).collect();
     let observed = observation("/", json!(elements), json!(elements));
-    let text = definition_of("x", &[observed], 10.0).unwrap();
+    let text = definition_of("x", &[observed], 10.0, &Selection::default()).unwrap();
     assert!(text.contains("max_series: 4000"), "{text}");
     let mut deep = json!(1);
     for _ in 0..100 {
         deep = json!({ "a": deep });
     }
     let observed = observation("/", deep.clone(), deep);
-    assert_eq!(definition_of("x", &[observed], 10.0), None);
+    assert_eq!(
+        definition_of("x", &[observed], 10.0, &Selection::default()),
+        None
+    );
 }
 
 #[test]
@@ -277,8 +284,8 @@ fn a_list_of_names_and_values_is_an_object() {
         &[observation("/statistics", document(5), document(9))],
     );
     for line in [
-        r#"  statistics: { path: /statistics, transform: '[.[] | select(.value | type == "number" or type == "string") | { key: .name, value }] | from_entries' }"#,
-        r#"  - { name: dns.udp_queries, instrument: counter, value: "$['udp-queries']" }"#,
+        r#"    transform: 'map(select(.type == "StatisticItem") | {key: .name, value}) | from_entries'"#,
+        r#"  - { name: dns.udp_queries, instrument: counter, unit: "{query}", value: "$['udp-queries']" }"#,
     ] {
         assert!(text.lines().any(|of| of == line), "{line}\n{text}");
     }
@@ -291,7 +298,7 @@ fn a_list_of_names_and_values_is_an_object() {
             .collect::<Value>()
     };
     let text = suggestion("disks", &[observation("/disks", disks(5), disks(4))]);
-    assert!(text.contains("attributes: { name: $.name }"), "{text}");
+    assert!(text.contains("attributes: { disk: $.name }"), "{text}");
 }
 
 #[test]
@@ -310,9 +317,9 @@ fn memory_is_in_bytes_if_it_may_be() {
     let document = json!({"mem_used": 73_400_320, "disk_free": 0, "memory_pools": 3});
     let found = metrics(document.clone(), document);
     for line in [
-        "instrument: gauge, unit: By, value: $.mem_used",
-        "instrument: gauge, unit: By, value: $.disk_free",
-        "instrument: gauge, value: $.memory_pools",
+        "instrument: updowncounter, unit: By, value: $.mem_used",
+        "instrument: updowncounter, unit: By, value: $.disk_free",
+        "instrument: updowncounter, unit: \"{pool}\", value: $.memory_pools",
     ] {
         assert!(found.contains(line), "{line}\n{found}");
     }
