@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use self::{
     scraper::{Scraper, series},
-    world::World,
+    world::{Names, World, done},
 };
 use crate::support::{
     PATIENCE,
@@ -25,7 +25,13 @@ use crate::support::{
 };
 
 /// The nodes that are polled all the time.
-const STAYING: [&str; 3] = ["a", "b", "c"];
+const STAYING: [&str; 4] = ["a", "b", "c", "f"];
+
+/// Those of them that the configuration lists.
+const LISTED: [&str; 3] = ["a", "b", "c"];
+
+/// The one of them that is discovered.
+const FOUND: &str = "f";
 
 /// The exporters that send.
 const SENDING: [&str; 4] = ["otlp_http", "otlp_grpc", "prometheusremotewrite", "file"];
@@ -48,6 +54,8 @@ enum Change {
     RemoteWrite,
     File,
     Prometheus,
+    /// Other names and labels of a `prometheus` exporter.
+    PrometheusNames,
     /// Which processors a pipeline has.
     Processors,
     /// The settings of a processor.
@@ -57,6 +65,8 @@ enum Change {
     /// A pipeline, and with it a receiver of it, comes or goes.
     Pipelines,
     HealthPath,
+    /// Whether clients of `health_check` must authenticate.
+    HealthAuth,
     /// An extension that nothing else uses comes or goes.
     Extensions,
     ShutdownTimeout,
@@ -65,11 +75,15 @@ enum Change {
     Logs,
     /// Where the collector's own metrics are pushed.
     OwnPush,
+    /// Whether the collector's own spans are pushed.
+    Traces,
     /// Other settings of a storage that is in use.
     Storage,
     /// Another directory of a storage that is in use.
     StorageDirectory,
     Shard,
+    /// The way in which targets are discovered.
+    Discovery,
     /// Refused: needs a restart.
     Resource,
     /// Refused: the collector itself uses the port.
@@ -79,7 +93,7 @@ enum Change {
 }
 
 impl Change {
-    const ALL: [Self; 24] = [
+    const ALL: [Self; 28] = [
         Self::Targets,
         Self::Receiver,
         Self::Definition,
@@ -88,19 +102,23 @@ impl Change {
         Self::RemoteWrite,
         Self::File,
         Self::Prometheus,
+        Self::PrometheusNames,
         Self::Processors,
         Self::ProcessorSettings,
         Self::Exporters,
         Self::Pipelines,
         Self::HealthPath,
+        Self::HealthAuth,
         Self::Extensions,
         Self::ShutdownTimeout,
         Self::Unused,
         Self::Logs,
         Self::OwnPush,
+        Self::Traces,
         Self::Storage,
         Self::StorageDirectory,
         Self::Shard,
+        Self::Discovery,
         Self::Resource,
         Self::SamePort,
         Self::Broken,
@@ -175,19 +193,71 @@ impl Stand {
         self.collector.configure(&config);
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let url = format!("http://{}/-/reload", self.world.address);
-        let answer = client.post(url).send().await.unwrap();
+        // Whoever need not authenticate may.
+        let request = client.post(url).basic_auth("a", Some("b"));
+        let answer = request.send().await.unwrap();
         let (status, text) = (answer.status().as_u16(), answer.text().await.unwrap());
         match change.refusal() {
             Some(why) => assert!(status == 500 && text.contains(why), "{change:?}: {text}"),
             None => assert_eq!(status, 200, "{change:?}: {text}"),
         }
-        if change == Change::Shard {
-            eventually("the shared target comes or goes", PATIENCE, async || {
-                (self.is_shown("e").await != shared).then_some(())
+        match change {
+            Change::Shard => {
+                eventually("the shared target comes or goes", PATIENCE, async || {
+                    (self.is_shown("e").await != shared).then_some(())
+                })
+                .await;
+            }
+            Change::PrometheusNames => self.check_names().await,
+            Change::HealthAuth => self.check_auth().await,
+            Change::Traces => self.check_traces().await,
+            _ => {}
+        }
+        self.check_counters(change).await;
+    }
+
+    /// Waits until each node is shown under the names and labels of today, and checks that nothing
+    /// is shown under others.
+    async fn check_names(&self) {
+        let url = format!("http://{}/named", self.world.address);
+        let names = Names::after(&self.done);
+        eventually("the nodes under other names", PATIENCE, async || {
+            let scrape = Scrape::parse(get(&url).await.unwrap().text().await.unwrap());
+            for sample in scrape.all() {
+                assert!(sample.name.starts_with(&names.prefix), "{}", sample.name);
+                let label = sample.labels.get("generation");
+                assert_eq!(label, Some(&names.generation), "{}", sample.name);
+            }
+            let is_shown = |node: &&str| {
+                let up = format!("{}betanet_up{{target=\"{node}\"}}", names.prefix);
+                !scrape.select(&up).is_empty()
+            };
+            STAYING.iter().all(|node| is_shown(&node)).then_some(())
+        })
+        .await;
+    }
+
+    /// Checks that who must authenticate must do it at once, and nobody else.
+    async fn check_auth(&self) {
+        let path = done(&self.done).on(Change::HealthPath, "/state");
+        let path = if path.is_empty() { "/health" } else { path };
+        let url = format!("http://{}{path}", self.world.address);
+        let expected = match done(&self.done).is(Change::HealthAuth) {
+            true => 401,
+            false => 200,
+        };
+        assert_eq!(get(url).await.unwrap().status().as_u16(), expected);
+    }
+
+    /// Waits for spans if they are pushed now.
+    async fn check_traces(&self) {
+        let before = self.world.traces();
+        if done(&self.done).is(Change::Traces) {
+            eventually("spans arrive", PATIENCE, async || {
+                (self.world.traces() > before).then_some(())
             })
             .await;
         }
-        self.check_counters(change).await;
     }
 
     async fn is_shown(&self, target: &str) -> bool {
