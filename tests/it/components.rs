@@ -168,11 +168,11 @@ impl ExporterConfig for Memory {
 
 impl Exporter for Memory {
     fn export(&self, snapshot: &Snapshot<'_>) {
-        let metrics = snapshot
-            .otlp
-            .messages()
-            .iter()
-            .flat_map(|m| &m.resource_metrics);
+        let messages = snapshot.otlp.messages().iter();
+        let messages: Vec<_> = messages
+            .filter_map(|message| message.decode().ok())
+            .collect();
+        let metrics = messages.iter().flat_map(|m| &m.resource_metrics);
         let scopes = metrics.flat_map(|metrics| &metrics.scope_metrics);
         let mut names = scopes
             .flat_map(|scope| &scope.metrics)
