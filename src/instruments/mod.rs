@@ -18,6 +18,7 @@ mod hashing;
 mod inherited_state;
 mod last_totals;
 mod otlp;
+mod otlp_fields;
 mod own_points;
 mod point_times;
 mod report_metrics;

@@ -11,11 +11,9 @@ use super::{
     descriptor::FamilyDescriptor,
     escape,
     histogram_rows::{HistogramRow, HistogramRows},
+    number::{Number, Timestamp},
     point_id::PointId,
-    rows::{
-        FamilyId, Layout, Number, PointRow, Row, RowExemplar, Section, SourceId, SourceRows,
-        Suffix, Timestamp,
-    },
+    rows::{FamilyId, Layout, PointRow, Row, RowExemplar, Section, SourceId, SourceRows, Suffix},
     text,
 };
 use crate::{pipeline::Exemplar, telemetry::Trace};

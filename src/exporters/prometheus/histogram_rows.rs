@@ -2,7 +2,7 @@
 
 use opentelemetry_sdk::metrics::data::HistogramDataPoint;
 
-use super::rows::Number;
+use super::number::Number;
 use crate::pipeline::HistogramValue;
 
 /// A histogram as a scrape shows it.

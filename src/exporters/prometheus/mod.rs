@@ -28,6 +28,7 @@ mod histogram_rows;
 mod labels;
 pub(super) mod name;
 mod negotiate;
+mod number;
 mod placement;
 mod point_id;
 mod probe;

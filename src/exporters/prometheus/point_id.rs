@@ -9,7 +9,7 @@ use foldhash::quality::RandomState;
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, HistogramDataPoint, Metric, MetricData};
 
-use super::{histogram_rows, rows::Number};
+use super::{histogram_rows, number::Number};
 
 /// A hash of all that a point differs in from the other points of its target. Where a scope or a
 /// Resource adds labels, it is not enough to know the row.

@@ -20,7 +20,8 @@ use super::{
     lock,
     name::{self, AggregationKind},
     negotiate,
-    rows::{Number, OWN},
+    number::Number,
+    rows::OWN,
     scrape::Scrape,
     store::SeriesStore,
 };

@@ -19,8 +19,9 @@ use super::{
     labels::{RenderedLabels, TargetLabels},
     lock,
     name::AggregationKind,
+    number::{Number, Timestamp},
     point_id::MetricId,
-    rows::{ENDPOINTS, INFO, Number, OWN, SourceId, Timestamp},
+    rows::{ENDPOINTS, INFO, OWN, SourceId},
     rules::RenderingRules,
 };
 use crate::{

@@ -4,11 +4,14 @@
 use std::{
     hash::{Hash, Hasher},
     sync::Arc,
-    time::SystemTime,
 };
 
-use super::{descriptor::FamilyDescriptor, point_id::PointId};
-use crate::{runtime::clock, telemetry::Trace};
+use super::{
+    descriptor::FamilyDescriptor,
+    number::{Number, NumberKind, Timestamp},
+    point_id::PointId,
+};
+use crate::telemetry::Trace;
 
 /// The number of a target.
 pub(super) type TargetId = u32;
@@ -119,27 +122,6 @@ impl Suffix {
     }
 }
 
-/// A number of a sample.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Number {
-    pub(super) kind: NumberKind,
-    pub(super) bits: u64,
-}
-
-/// What the bits of a number mean.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum NumberKind {
-    Unsigned,
-    Signed,
-    Float,
-    /// Milliseconds since 1970.
-    Time,
-}
-
-/// A time in milliseconds since 1970.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Timestamp(pub(super) u64);
-
 /// One event that the total in a row counted.
 #[derive(Debug, Clone)]
 pub(super) struct RowExemplar {
@@ -249,46 +231,3 @@ impl PartialEq for Section {
 }
 
 impl Eq for Section {}
-
-impl From<u64> for Number {
-    fn from(bits: u64) -> Self {
-        Self {
-            kind: NumberKind::Unsigned,
-            bits,
-        }
-    }
-}
-
-impl From<i64> for Number {
-    fn from(number: i64) -> Self {
-        Self {
-            kind: NumberKind::Signed,
-            bits: number.cast_unsigned(),
-        }
-    }
-}
-
-impl From<f64> for Number {
-    fn from(number: f64) -> Self {
-        Self {
-            kind: NumberKind::Float,
-            bits: number.to_bits(),
-        }
-    }
-}
-
-impl From<Timestamp> for Number {
-    fn from(Timestamp(bits): Timestamp) -> Self {
-        Self {
-            kind: NumberKind::Time,
-            bits,
-        }
-    }
-}
-
-impl From<SystemTime> for Timestamp {
-    fn from(time: SystemTime) -> Self {
-        let millis = clock::since_epoch(time).as_millis();
-        Self(u64::try_from(millis).unwrap_or(u64::MAX))
-    }
-}

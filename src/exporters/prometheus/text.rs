@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{
     escape::{is_plain, is_plain_label},
     negotiate::TextFormat,
-    rows::{Number, NumberKind, Timestamp},
+    number::{Number, NumberKind, Timestamp},
 };
 
 /// The lines above the samples of a family.
