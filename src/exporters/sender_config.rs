@@ -31,6 +31,23 @@ pub(super) struct SenderConfig<'c> {
     pub(super) queue: &'c SendingQueue,
 }
 
+/// The shared keys of a configuration, which has a field for each of them.
+macro_rules! sender_config {
+    ($config:ident, compression: $compression:expr) => {
+        $crate::exporters::sender_config::SenderConfig {
+            timeout: $config.timeout,
+            compression: $compression,
+            headers: &$config.headers,
+            auth: &$config.auth,
+            tls: &$config.tls,
+            proxy_url: $config.proxy_url.as_ref(),
+            retry: &$config.retry_on_failure,
+            queue: &$config.sending_queue,
+        }
+    };
+}
+pub(super) use sender_config;
+
 /// The settings of an exporter that sends over the network.
 pub(super) trait NetworkExporter {
     /// Where its batches go.

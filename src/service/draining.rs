@@ -93,3 +93,57 @@ fn lock(exporters: &Mutex<Vec<ExporterNode>>) -> MutexGuard<'_, Vec<ExporterNode
     // The list is consistent at every moment.
     exporters.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::pipeline::{Exporter, Reporter, Snapshot, Target};
+
+    /// Holds something for ever, and notes when it is drained.
+    #[derive(Default)]
+    struct Full(Mutex<Option<Instant>>);
+
+    #[async_trait]
+    impl Exporter for Full {
+        fn export(&self, _snapshot: &Snapshot<'_>) {}
+
+        fn forget(&self, _target: &Target) {}
+
+        async fn emptied(&self) {
+            std::future::pending().await
+        }
+
+        async fn drain(&self, deadline: Instant) {
+            *self.0.lock().unwrap() = Some(deadline);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_more_than_may_drain_at_once_has_only_the_shutdown_timeout() {
+        let (root, _failures) = Tasks::new();
+        let draining = DrainingComponents::new(&root);
+        let full: Vec<_> = (0..=MOST).map(|_| Arc::new(Full::default())).collect();
+        let (start, patience) = (Instant::now(), Duration::from_secs(30));
+        for exporter in &full {
+            let node = ExporterNode {
+                exporter: Arc::clone(exporter) as Arc<dyn Exporter>,
+                tasks: root.group(),
+                status: Reporter::unheard(),
+            };
+            draining.exporter(node, false, patience);
+        }
+        tokio::task::yield_now().await;
+        advance(Duration::from_secs(1)).await;
+        let drained = |exporter: &Arc<Full>| *exporter.0.lock().unwrap();
+        let (last, others) = full.split_last().unwrap();
+        assert_eq!(drained(last), Some(start + patience));
+        assert!(others.iter().all(|other| drained(other).is_none()));
+        assert_eq!(draining.exporters().len(), MOST);
+        tokio::time::sleep(LONGEST).await;
+        assert!(others.iter().all(|other| drained(other).is_some()));
+        assert!(draining.exporters().is_empty());
+    }
+}

@@ -68,7 +68,7 @@ async fn an_open_breaker_delays_no_drain() {
 async fn the_status_is_the_result_of_the_last_attempt() {
     let mut bench = bench(steady(), 10);
     let said = |bench: &Bench| {
-        let state = bench.status.state();
+        let state = bench.setup.status.state();
         (state.status, state.error.unwrap_or_default())
     };
     bench.destination.script([

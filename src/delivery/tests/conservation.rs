@@ -109,11 +109,8 @@ proptest! {
         runtime.block_on(async {
             let retry = if gives_up { steady() } else { for_ever() };
             let settings = DeliverySettings {
-                timeout: TIMEOUT,
-                retry,
-                queue,
                 split: splits.then_some(size::split as Split),
-                order: None,
+                ..settings(retry, queue)
             };
             let mut bench = bench_of(settings, None);
             let disk = Disk::default();

@@ -17,14 +17,7 @@ fn directory(path: &std::path::Path) -> Directory {
 
 /// A delivery with its queue on the disk.
 pub(super) async fn on_disk(queue: SendingQueue, disk: &Disk) -> Bench {
-    let settings = DeliverySettings {
-        timeout: TIMEOUT,
-        retry: steady(),
-        queue,
-        split: Some(size::split),
-        order: None,
-    };
-    started_on_disk(settings, disk).await
+    started_on_disk(size::splitting(queue), disk).await
 }
 
 pub(super) async fn started_on_disk(settings: DeliverySettings, disk: &Disk) -> Bench {
@@ -111,13 +104,7 @@ async fn without_retries_it_stays_too() {
         ..steady()
     };
     for (hangs, waits) in [(true, 1), (false, 1), (false, 20)] {
-        let settings = DeliverySettings {
-            timeout: TIMEOUT,
-            retry: never.clone(),
-            queue: small(),
-            split: None,
-            order: None,
-        };
+        let settings = settings(never.clone(), small());
         let disk = Disk::default();
         let mut first = started_on_disk(settings, &disk).await;
         match hangs {
@@ -275,6 +262,7 @@ async fn the_file_is_closed_with_the_delivery() {
         assert_eq!(bench.accepted(), [round]);
         assert!(
             bench
+                .setup
                 .tasks
                 .stop(Instant::now() + Duration::from_secs(10))
                 .await

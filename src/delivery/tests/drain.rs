@@ -18,6 +18,7 @@ async fn a_drain_sends_what_is_held_without_waiting() {
     assert_eq!(bench.metrics.sum("shutdown"), 2);
     assert!(
         bench
+            .setup
             .tasks
             .stop(Instant::now() + Duration::from_secs(1))
             .await,
@@ -67,6 +68,7 @@ async fn a_drain_does_not_wait_for_an_attempt_that_hangs() {
     assert_eq!(bench.metrics.sum("shutdown"), 2);
     assert!(
         bench
+            .setup
             .tasks
             .stop(Instant::now() + Duration::from_secs(1))
             .await

@@ -17,7 +17,7 @@ async fn a_panic_loses_only_the_batch_that_caused_it() {
     bench.destination.script([DestinationStep::Panic]);
     bench.push(4);
     bench.pass(1).await;
-    let error = bench.status.state().error;
+    let error = bench.setup.status.state().error;
     let expected = "sending the batch panicked: out of luck";
     assert_eq!(error.as_deref(), Some(expected));
     bench.destination.script([DestinationStep::HangAndPanic]);

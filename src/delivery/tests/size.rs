@@ -32,13 +32,10 @@ pub(super) fn split(message: &[u8], points: u64, limit: Limit) -> Vec<Piece> {
     pieces.collect()
 }
 
-fn settings(queue: SendingQueue) -> DeliverySettings {
+pub(super) fn splitting(queue: SendingQueue) -> DeliverySettings {
     DeliverySettings {
-        timeout: TIMEOUT,
-        retry: steady(),
-        queue,
         split: Some(split),
-        order: None,
+        ..settings(steady(), queue)
     }
 }
 
@@ -73,7 +70,7 @@ async fn a_target_larger_than_max_size_is_sent_in_pieces() {
         (25, BatchSizer::Bytes, [25, 25, 10]),
         (8, BatchSizer::Items, [24, 24, 12]),
     ] {
-        let mut bench = bench_of(settings(batches_of(max, sizer)), None);
+        let mut bench = bench_of(splitting(batches_of(max, sizer)), None);
         bench.push(200);
         let message = push_large(&mut bench);
         bench.push(201);
@@ -89,7 +86,7 @@ async fn a_target_larger_than_max_size_is_sent_in_pieces() {
 async fn a_split_message_is_one_batch_even_without_a_queue() {
     let mut queue = batches_of(7, BatchSizer::Bytes);
     queue.enabled = false;
-    let mut bench = bench_of(settings(queue), None);
+    let mut bench = bench_of(splitting(queue), None);
     push_large(&mut bench);
     bench.pass(1).await;
     assert_eq!(bench.metrics.sum("sent"), 20);
@@ -99,7 +96,7 @@ async fn a_split_message_is_one_batch_even_without_a_queue() {
 #[tokio::test(start_paused = true)]
 async fn a_batch_refused_because_of_its_size_is_halved_until_it_fits() {
     let (lines, _guard) = logged();
-    let mut bench = bench_of(settings(SendingQueue::default()), None);
+    let mut bench = bench_of(splitting(SendingQueue::default()), None);
     *bench.destination.max_bytes.lock().unwrap() = Some(16);
     for _ in 0..3 {
         let before = bench.destination.accepted().len();
@@ -118,7 +115,7 @@ async fn a_batch_refused_because_of_its_size_is_halved_until_it_fits() {
 
 #[tokio::test(start_paused = true)]
 async fn only_a_point_that_is_too_large_alone_is_dropped() {
-    let mut bench = bench_of(settings(SendingQueue::default()), None);
+    let mut bench = bench_of(splitting(SendingQueue::default()), None);
     *bench.destination.max_bytes.lock().unwrap() = Some(0);
     push_large(&mut bench);
     bench.pass(1).await;
@@ -135,8 +132,8 @@ async fn only_the_failed_piece_is_sent_again() {
         let queue = batches_of(25, BatchSizer::Bytes);
         let disk = Disk::default();
         let mut bench = match is_on_disk {
-            true => started_on_disk(settings(queue.clone()), &disk).await,
-            false => bench_of(settings(queue.clone()), None),
+            true => started_on_disk(splitting(queue.clone()), &disk).await,
+            false => bench_of(splitting(queue.clone()), None),
         };
         bench.destination.script([
             DestinationStep::Accept,
@@ -183,7 +180,7 @@ async fn the_rest_of_a_batch_stays_on_disk_at_the_end() {
 async fn a_replacement_waits_until_its_predecessor_has_ended() {
     let (order, before) = (Arc::new(SendOrder::default()), CancellationToken::new());
     let _turn = Arc::clone(&order).join(&before);
-    let mut settings = settings(SendingQueue::default());
+    let mut settings = splitting(SendingQueue::default());
     settings.order = Some(order);
     let mut bench = bench_of(settings.clone(), None);
     bench.push(1);

@@ -16,7 +16,7 @@ use crate::{
     },
     exporters::{
         contract::{self, ExporterConfig, ExporterContext, ExporterType},
-        sender_config::{NetworkExporter, SenderConfig},
+        sender_config::{NetworkExporter, SenderConfig, sender_config},
     },
     pipeline::Exporter,
     settings::{
@@ -179,16 +179,7 @@ impl NetworkExporter for HttpConfig {
     type Destination = HttpDestination;
 
     fn sender(&self) -> SenderConfig<'_> {
-        SenderConfig {
-            timeout: self.timeout,
-            compression: self.compression,
-            headers: &self.headers,
-            auth: &self.auth,
-            tls: &self.tls,
-            proxy_url: self.proxy_url.as_ref(),
-            retry: &self.retry_on_failure,
-            queue: &self.sending_queue,
-        }
+        sender_config!(self, compression: self.compression)
     }
 
     fn destination(&self, client: &ClientSettings<'_>) -> Result<HttpDestination, ConfigError> {
@@ -249,16 +240,7 @@ impl NetworkExporter for GrpcConfig {
     type Destination = GrpcDestination;
 
     fn sender(&self) -> SenderConfig<'_> {
-        SenderConfig {
-            timeout: self.timeout,
-            compression: self.compression,
-            headers: &self.headers,
-            auth: &self.auth,
-            tls: &self.tls,
-            proxy_url: self.proxy_url.as_ref(),
-            retry: &self.retry_on_failure,
-            queue: &self.sending_queue,
-        }
+        sender_config!(self, compression: self.compression)
     }
 
     fn destination(&self, client: &ClientSettings<'_>) -> Result<GrpcDestination, ConfigError> {

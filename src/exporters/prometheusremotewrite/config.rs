@@ -17,7 +17,7 @@ use crate::{
     exporters::{
         contract::{self, ExporterConfig, ExporterContext, ExporterType},
         prometheus::ResourceConversion,
-        sender_config::{NetworkExporter, SenderConfig},
+        sender_config::{NetworkExporter, SenderConfig, sender_config},
     },
     pipeline::Exporter,
     settings::{BuildError, Compression, Duration, ExtensionUse, Headers, HttpUrl, ProxyUrl},
@@ -202,17 +202,8 @@ impl NetworkExporter for Config {
     type Destination = HttpDestination;
 
     fn sender(&self) -> SenderConfig<'_> {
-        SenderConfig {
-            timeout: self.timeout,
-            // Remote write always uses snappy.
-            compression: Compression::None,
-            headers: &self.headers,
-            auth: &self.auth,
-            tls: &self.tls,
-            proxy_url: self.proxy_url.as_ref(),
-            retry: &self.retry_on_failure,
-            queue: &self.sending_queue,
-        }
+        // Remote write always uses snappy.
+        sender_config!(self, compression: Compression::None)
     }
 
     fn destination(&self, client: &ClientSettings<'_>) -> Result<HttpDestination, ConfigError> {

@@ -232,7 +232,7 @@ impl Stand {
                 let up = format!("{}betanet_up{{target=\"{node}\"}}", names.prefix);
                 !scrape.select(&up).is_empty()
             };
-            STAYING.iter().all(|node| is_shown(&node)).then_some(())
+            STAYING.iter().all(is_shown).then_some(())
         })
         .await;
     }
