@@ -11,6 +11,7 @@
 mod alerts;
 mod api;
 mod authentication;
+mod authenticator_secrets;
 mod architecture;
 mod cli;
 mod config;
