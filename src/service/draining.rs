@@ -113,7 +113,7 @@ mod tests {
         fn forget(&self, _target: &Target) {}
 
         async fn emptied(&self) {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
 
         async fn drain(&self, deadline: Instant) {
