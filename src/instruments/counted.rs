@@ -14,18 +14,20 @@ use opentelemetry_proto::{
 };
 
 use super::{
+    delta::Deltas,
     point_times::Nanos,
     sent_series::{MessageSeries, may_end},
     starts::Starts,
 };
 use crate::{definition::Instrument, pipeline::CountedHistogram};
 
-/// The histograms by scope, as of `now`; their series are noted.
+/// The histograms by scope, as of `now`, with deltas of the selected ones; their series are noted.
 pub(super) fn scopes(
     histograms: &[CountedHistogram],
     starts: &Starts,
     now: Nanos,
     series: &mut MessageSeries,
+    deltas: &mut Deltas,
 ) -> Vec<ScopeMetrics> {
     let mut scopes: BTreeMap<Arc<str>, Vec<Metric>> = BTreeMap::new();
     for of_metric in histograms.chunk_by(|one, next| one.index == next.index) {
@@ -53,7 +55,8 @@ pub(super) fn scopes(
                 ..HistogramDataPoint::default()
             }
         });
-        let metric = metric(instrument, points.collect());
+        let mut metric = metric(instrument, points.collect());
+        deltas.apply(first.index, instrument, &mut metric);
         let scope = Arc::clone(&instrument.scope);
         scopes.entry(scope).or_default().push(metric);
     }

@@ -3,10 +3,7 @@
 //! The SDK's delta temporality is broken for observable counters. So this file takes the difference
 //! of successive totals of a series from the cumulative messages.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, HashMap, hash_map::Entry};
 
 use opentelemetry_proto::tonic::{
     common::v1::KeyValue,
@@ -17,23 +14,25 @@ use opentelemetry_proto::tonic::{
 };
 use prost::Message as _;
 
+use super::common_instruments::CommonInstruments;
 use crate::{
-    definition::{Delta, InstrumentKind},
+    definition::{Delta, Instrument},
     pipeline::Schema,
 };
 
-/// The metrics of a target that are sent as deltas, by name.
-#[derive(Debug)]
-pub(super) struct Deltas(HashMap<String, Vec<Totals>>);
+/// The last totals of the metrics that are sent as deltas, by the index of the instrument.
+#[derive(Debug, Default)]
+pub(super) struct Deltas(BTreeMap<usize, SeriesTotals>);
 
-/// The last totals of a metric of one scope.
+/// The last total of each series of a metric, by encoded attributes.
+type SeriesTotals = HashMap<Vec<u8>, LastTotal>;
+
+/// How the totals of a metric become deltas.
 #[derive(Debug)]
-struct Totals {
-    scope: Arc<str>,
+struct Totals<'a> {
     delta: Delta,
     max_series: usize,
-    /// The last total of each series, by encoded attributes.
-    series: HashMap<Vec<u8>, LastTotal>,
+    series: &'a mut SeriesTotals,
 }
 
 /// The last total of a series.
@@ -66,50 +65,20 @@ trait TotalPoint {
 }
 
 impl Deltas {
-    pub(super) fn new(schema: &Schema) -> Self {
-        let mut metrics: HashMap<_, Vec<_>> = HashMap::new();
-        for instrument in schema.instruments() {
-            let has_total = matches!(
-                instrument.kind,
-                InstrumentKind::Counter | InstrumentKind::Histogram
-            );
-            if let Some(delta) = instrument.delta.filter(|_| has_total) {
-                let of_name = metrics.entry(instrument.name.clone()).or_default();
-                of_name.push(Totals {
-                    scope: Arc::clone(&instrument.scope),
-                    delta,
-                    max_series: instrument.max_series,
-                    series: HashMap::new(),
-                });
-            }
-        }
-        Self(metrics)
-    }
-
-    /// Takes the totals of `old` for the metrics that both send as deltas in the same way.
-    pub(super) fn take_over(&mut self, old: &mut Self) {
-        for (name, all) in &mut self.0 {
-            for totals in all {
-                let before = old.0.get_mut(name).into_iter().flatten();
-                let mut same = before.filter(|old| {
-                    old.scope == totals.scope
-                        && old.delta == totals.delta
-                        && old.max_series == totals.max_series
-                });
-                if let Some(same) = same.next() {
-                    std::mem::swap(&mut totals.series, &mut same.series);
-                }
-            }
-        }
+    /// Knows only instruments that stay.
+    pub(super) fn retain(&mut self, common: &CommonInstruments) {
+        self.0 = common.moved(std::mem::take(&mut self.0)).collect();
     }
 
     /// Forgets the series that the last message of their metric did not have. Says how many they
     /// are. Where the first value counts in full none may be forgotten: it would do so twice.
-    pub(super) fn shed(&mut self) -> usize {
+    pub(super) fn shed(&mut self, schema: &Schema) -> usize {
         let mut forgotten = 0;
-        let all = self.0.values_mut().flatten();
-        for totals in all.filter(|totals| !totals.delta.keeps_first) {
-            let series = &mut totals.series;
+        for (index, series) in &mut self.0 {
+            let delta = schema.get(*index).and_then(|of| of.delta);
+            if delta.is_some_and(|delta| delta.keeps_first) {
+                continue;
+            }
             let newest = series.values().map(|last| last.time_unix_nano).max();
             let before = series.len();
             series.retain(|_, last| Some(last.time_unix_nano) == newest);
@@ -119,20 +88,21 @@ impl Deltas {
         forgotten
     }
 
-    /// Converts the totals of a metric to deltas, if it is selected.
-    pub(super) fn apply(&mut self, scope: &str, metric: &mut Metric) {
-        if self.0.is_empty() {
+    /// Converts the totals of the instrument at an index to deltas, if it is selected.
+    pub(super) fn apply(&mut self, index: usize, instrument: &Instrument, metric: &mut Metric) {
+        let Some(delta) = instrument.delta else {
             return;
-        }
-        let totals = self.0.get_mut(&metric.name);
-        let totals = totals.and_then(|all| all.iter_mut().find(|of| *of.scope == *scope));
-        if let Some(totals) = totals {
-            totals.apply(metric);
-        }
+        };
+        let mut totals = Totals {
+            delta,
+            max_series: instrument.max_series,
+            series: self.0.entry(index).or_default(),
+        };
+        totals.apply(metric);
     }
 }
 
-impl Totals {
+impl Totals<'_> {
     fn apply(&mut self, metric: &mut Metric) {
         let delta = AggregationTemporality::Delta.into();
         match &mut metric.data {
@@ -303,19 +273,34 @@ fn difference(total: Value, last: Value) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{sync::Arc, time::Duration};
+
+    use opentelemetry_proto::tonic::metrics::v1::Sum;
 
     use super::*;
+    use crate::definition;
 
-    fn totals(max_staleness: Option<Duration>) -> Totals {
+    fn totals(series: &mut SeriesTotals, max_staleness: Option<Duration>) -> Totals<'_> {
         Totals {
-            scope: "scope".into(),
             delta: Delta {
                 keeps_first: false,
                 max_staleness,
             },
             max_series: 2,
-            series: HashMap::new(),
+            series,
+        }
+    }
+
+    fn counter(keeps_first: bool) -> Instrument {
+        let text = "endpoints: {a: {path: /a}}\n\
+            metrics: [{name: n, instrument: counter, endpoint: a, value: $.n}]";
+        let definition = definition::from_text("test", "test.yaml", text).unwrap();
+        Instrument {
+            delta: Some(Delta {
+                keeps_first,
+                max_staleness: None,
+            }),
+            ..definition.instruments[0].as_ref().clone()
         }
     }
 
@@ -330,7 +315,7 @@ mod tests {
         }
     }
 
-    fn deltas(totals: &mut Totals, mut points: Vec<NumberDataPoint>) -> Vec<Value> {
+    fn deltas(totals: &mut Totals<'_>, mut points: Vec<NumberDataPoint>) -> Vec<Value> {
         totals.retain_deltas(&mut points);
         points.iter().filter_map(|point| point.value).collect()
     }
@@ -338,7 +323,8 @@ mod tests {
     #[test]
     fn a_series_that_was_missing_for_too_long_starts_again() {
         for (max_staleness, expected) in [(Some(60), None), (Some(100), Some(5)), (None, Some(5))] {
-            let mut totals = totals(max_staleness.map(Duration::from_secs));
+            let mut series = SeriesTotals::new();
+            let mut totals = totals(&mut series, max_staleness.map(Duration::from_secs));
             assert_eq!(deltas(&mut totals, vec![point("a", 0, 10)]), []);
             let out = deltas(&mut totals, vec![point("a", 100, 15)]);
             assert_eq!(out.first().copied(), expected.map(Value::AsInt));
@@ -347,7 +333,8 @@ mod tests {
 
     #[test]
     fn a_total_that_started_again_is_itself_the_delta_even_if_larger() {
-        let mut totals = totals(None);
+        let mut series = SeriesTotals::new();
+        let mut totals = totals(&mut series, None);
         let began = |mut point: NumberDataPoint, seconds: u64| {
             point.start_time_unix_nano = seconds * 1_000_000_000;
             vec![point]
@@ -364,14 +351,29 @@ mod tests {
     #[test]
     fn where_memory_is_short_series_that_are_gone_are_forgotten_unless_that_would_count_twice() {
         for (keeps_first, expected) in [(false, 1), (true, 0)] {
-            let mut totals = totals(None);
-            totals.delta.keeps_first = keeps_first;
-            deltas(&mut totals, vec![point("a", 0, 5), point("b", 0, 9)]);
-            deltas(&mut totals, vec![point("b", 10, 9)]);
-            let mut all = Deltas([("total".to_owned(), vec![totals])].into());
-            assert_eq!(all.shed(), expected);
-            let totals = all.0.values_mut().flatten().next().unwrap();
-            let out = deltas(totals, vec![point("a", 20, 7), point("b", 20, 10)]);
+            let instrument = counter(keeps_first);
+            let mut all = Deltas::default();
+            let sent = |all: &mut Deltas, points| {
+                let mut metric = Metric {
+                    data: Some(Data::Sum(Sum {
+                        data_points: points,
+                        is_monotonic: true,
+                        ..Sum::default()
+                    })),
+                    ..Metric::default()
+                };
+                all.apply(0, &instrument, &mut metric);
+                let Some(Data::Sum(sum)) = metric.data else {
+                    panic!("a sum");
+                };
+                let values = sum.data_points.into_iter().filter_map(|point| point.value);
+                values.collect::<Vec<_>>()
+            };
+            sent(&mut all, vec![point("a", 0, 5), point("b", 0, 9)]);
+            sent(&mut all, vec![point("b", 10, 9)]);
+            let schema = [Arc::new(instrument.clone())].into_iter().collect();
+            assert_eq!(all.shed(&schema), expected);
+            let out = sent(&mut all, vec![point("a", 20, 7), point("b", 20, 10)]);
             let expected: &[i64] = if keeps_first { &[2, 1] } else { &[1] };
             let expected: Vec<_> = expected.iter().copied().map(Value::AsInt).collect();
             assert_eq!(out, expected);
@@ -380,7 +382,8 @@ mod tests {
 
     #[test]
     fn memory_for_series_that_disappeared_is_limited() {
-        let mut totals = totals(None);
+        let mut series = SeriesTotals::new();
+        let mut totals = totals(&mut series, None);
         for second in 0..100 {
             deltas(&mut totals, vec![point(&second.to_string(), second, 1)]);
             assert!(totals.series.len() <= 4, "{}", totals.series.len());

@@ -118,22 +118,16 @@ impl LastTotals {
         before - self.series.len()
     }
 
-    /// Moves the series of the instruments that both schemas have.
-    pub(super) fn moved(self, common: &CommonInstruments) -> Self {
-        let series = self.series.into_iter().filter_map(|(series, last)| {
-            let instrument = common.index(series.instrument)?;
-            Some((
-                Series {
-                    instrument,
-                    ..series
-                },
-                last,
-            ))
+    /// Knows only instruments that stay.
+    pub(super) fn retain(&mut self, common: &CommonInstruments) {
+        let series = std::mem::take(&mut self.series).into_iter();
+        let series = series.filter_map(|(Series { instrument, key }, last)| {
+            let instrument = common.index(instrument)?;
+            Some((Series { instrument, key }, last))
         });
-        Self {
-            series: series.collect(),
-            has_grown: true,
-        }
+        self.series = series.collect();
+        // The limits may be lower.
+        self.has_grown = true;
     }
 
     #[cfg(test)]

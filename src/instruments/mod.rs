@@ -15,7 +15,6 @@ mod counted;
 mod delta;
 mod exemplars;
 mod hashing;
-mod inherited_state;
 mod last_totals;
 mod otlp;
 mod otlp_fields;
@@ -27,6 +26,7 @@ mod protobuf;
 mod provider_pool;
 mod reader;
 mod number_kind;
+mod other_schema;
 mod resource;
 mod sent_series;
 mod series_set;
@@ -128,17 +128,12 @@ fn resource_of(attributes: &[KeyValue]) -> Resource {
 impl TargetInstruments {
     /// Creates the instruments of `schema`, for a target with the attributes `resource`.
     pub fn new(schema: &Arc<Schema>, resource: &[KeyValue]) -> Self {
-        let reprs = schema
-            .instruments()
-            .iter()
-            .map(|i| NumberKind::first(i.kind, i.value_type))
-            .collect();
         let resource = Arc::new(resource_of(resource));
         let providers = ProviderPool::of(schema);
         let schema = providers.schema();
         Self {
             schema: Arc::clone(schema),
-            reprs,
+            reprs: NumberKind::first_of(schema),
             histograms: BTreeMap::new(),
             starts: Starts::new(schema),
             encoder: Encoder::new(schema, &resource),

@@ -6,7 +6,7 @@
 
 use crate::{
     definition::{InstrumentKind, ValueType},
-    pipeline::Number,
+    pipeline::{Number, Schema},
 };
 
 /// A number type of the SDK, from narrow to wide.
@@ -21,8 +21,16 @@ pub(super) enum NumberKind {
 }
 
 impl NumberKind {
+    /// The first types of the instruments of a schema.
+    pub(super) fn first_of(schema: &Schema) -> Vec<Self> {
+        let instruments = schema.instruments().iter();
+        instruments
+            .map(|of| Self::first(of.kind, of.value_type))
+            .collect()
+    }
+
     /// The first type of an instrument.
-    pub(super) fn first(kind: InstrumentKind, value_type: ValueType) -> Self {
+    fn first(kind: InstrumentKind, value_type: ValueType) -> Self {
         match (kind, value_type) {
             (_, ValueType::Double) | (InstrumentKind::Histogram, _) => Self::Double,
             // The SDK has no unsigned up-down counter.

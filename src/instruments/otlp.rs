@@ -54,28 +54,31 @@ pub struct Encoding<'a> {
 impl Encoder {
     pub(super) fn new(schema: &Arc<Schema>, resource: &Arc<Resource>) -> Self {
         Self {
-            deltas: Deltas::new(schema),
+            deltas: Deltas::default(),
             own_points: OwnPoints::new(schema),
             sent_series: SentSeries::new(schema, resource),
             usual_bytes: 0,
         }
     }
 
-    /// Continues `old`, which has the same Resource, for the instruments that both have. The other
-    /// series end with the next message.
-    pub(super) fn take_over(&mut self, old: &mut Self, common: &CommonInstruments) {
-        self.deltas.take_over(&mut old.deltas);
-        self.sent_series.take_over(&mut old.sent_series, common);
+    /// Goes on with another schema. Series of instruments that it does not have end with the next
+    /// message.
+    pub(super) fn retain(&mut self, schema: &Arc<Schema>, common: &CommonInstruments) {
+        self.deltas.retain(common);
+        self.own_points = OwnPoints::new(schema);
+        self.sent_series.retain(schema, common);
     }
 
-    /// Ends all series of `old`, which has another Resource, with the next message.
-    pub(super) fn end_all(&mut self, old: &mut Self) {
-        self.sent_series.end_all(&mut old.sent_series);
+    /// Begins again with another Resource. All series of this one end with the next message.
+    pub(super) fn begin_again(&mut self, schema: &Arc<Schema>, resource: &Arc<Resource>) {
+        self.deltas = Deltas::default();
+        self.own_points = OwnPoints::new(schema);
+        self.sent_series.begin_again(schema, resource);
     }
 
     /// Forgets what is remembered of series that are gone; says how many.
     pub(super) fn shed(&mut self) -> usize {
-        self.deltas.shed()
+        self.deltas.shed(self.sent_series.schema())
     }
 
     pub(super) fn end_of_series(
@@ -196,11 +199,8 @@ impl MessageWriter<'_> {
             }
         }
         let counted = &collected.histograms;
-        for mut scope in counted::scopes(counted, self.starts, self.now, &mut self.series) {
-            let name = scope.scope.as_ref().map_or("", |scope| &scope.name);
-            for metric in &mut scope.metrics {
-                self.deltas.apply(name, metric);
-            }
+        let (series, deltas) = (&mut self.series, &mut *self.deltas);
+        for mut scope in counted::scopes(counted, self.starts, self.now, series, deltas) {
             scope.metrics.retain(|metric| count(metric) > 0);
             self.points += scope.metrics.iter().map(count).sum::<u64>();
             if !scope.metrics.is_empty() {
@@ -273,7 +273,10 @@ impl MessageWriter<'_> {
             message_series: &mut self.series,
         };
         stamp.metric(metric, &mut encoded);
-        self.deltas.apply(scope, &mut encoded);
+        let known = instrument.and_then(|index| Some((index, self.series.schema().get(index)?)));
+        if let Some((index, known)) = known {
+            self.deltas.apply(index, known, &mut encoded);
+        }
         if has_exemplars {
             exemplars::add(&mut encoded, self.exemplars);
         }

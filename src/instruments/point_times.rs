@@ -57,9 +57,9 @@ impl PointTimes {
         self.0.contains_key(&instrument)
     }
 
-    /// Knows what `old` knew of the instruments that both have.
-    pub(super) fn take_over(&mut self, old: Self, common: &CommonInstruments) {
-        self.0 = common.moved(old.0).collect();
+    /// Knows only instruments that stay.
+    pub(super) fn retain(&mut self, common: &CommonInstruments) {
+        self.0 = common.moved(std::mem::take(&mut self.0)).collect();
     }
 }
 

@@ -117,8 +117,8 @@ impl Provider {
         }
     }
 
-    /// Continues with the histograms that another schema has in common with this one.
-    pub(super) fn follow(&mut self, schema: &Arc<Schema>, common: &CommonInstruments) {
+    /// Goes on with another schema, and only with histograms that stay.
+    pub(super) fn retain(&mut self, schema: &Arc<Schema>, common: &CommonInstruments) {
         self.schema = Arc::clone(schema);
         let histograms = std::mem::take(&mut self.histograms);
         self.histograms = common.moved(histograms).collect();

@@ -8,8 +8,8 @@ use super::starts::ResetCounts;
 use crate::{
     definition::{Instrument, InstrumentKind, ValueType},
     pipeline::{
-        EndpointPoll, ErrorType, Exemplar, Number, Poll, ProblemReason, Reading, Readings, Schema,
-        Target,
+        Counts, EndpointPoll, ErrorType, Exemplar, Number, Poll, ProblemReason, Reading, Readings,
+        Schema, Target,
     },
     runtime::clock::since_epoch,
     telemetry::{
@@ -35,7 +35,7 @@ pub struct ReportMetrics {
     results_name: Arc<str>,
     /// Index of the first report metric: they follow the metrics of the definition.
     first: usize,
-    results: BTreeMap<ReportedOutcome, u64>,
+    results: Counts<ReportedOutcome>,
     /// The last traced event of each total.
     traced: BTreeMap<ReportedOutcome, (Trace, SystemTime)>,
     up: Vec<bool>,
@@ -103,7 +103,7 @@ impl ReportMetrics {
         };
         for ((at, outcome, error_type), count) in old.results {
             if let Some(at) = endpoint(at) {
-                self.results.insert((at, outcome, error_type), count);
+                self.results.add((at, outcome, error_type), count);
             }
         }
         for ((at, reason), count) in old.problems {
@@ -153,7 +153,7 @@ impl ReportMetrics {
                 continue;
             };
             let result = (index, outcome, polled.error_type());
-            *self.results.entry(result).or_default() += 1;
+            self.results.add(result, 1);
             if let Some(trace) = polled.trace {
                 self.traced.insert(result, (trace, poll.time()));
             }
@@ -223,7 +223,7 @@ impl ReportMetrics {
         let results = self.results.iter();
         let results = results.filter(|(result, _)| self.has_result(result));
         results.map(|(result, count)| {
-            let count = Number::Unsigned(*count);
+            let count = Number::Unsigned(count);
             self.reading(TargetMetric::PollResults, self.attributes(result), count)
         })
     }

@@ -244,12 +244,16 @@ impl SentSeries {
         ended
     }
 
-    /// Continues `old`, whose series have the same Resource. Series of instruments that no longer
-    /// exist end with the next message.
-    pub(super) fn take_over(&mut self, old: &mut Self, common: &CommonInstruments) {
-        let starts = Starts::new(&old.schema);
+    pub(super) fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// Goes on with another schema. Series of instruments that it does not have end with the next
+    /// message.
+    pub(super) fn retain(&mut self, schema: &Arc<Schema>, common: &CommonInstruments) {
+        let starts = Starts::new(&self.schema);
         let mut gone = Vec::new();
-        for scope in std::mem::take(&mut old.scopes) {
+        for scope in std::mem::take(&mut self.scopes) {
             let (mut left, mut moved) = (Vec::new(), NewSeries::default());
             for (at, series) in scope.set.series().iter().enumerate() {
                 match common.index(series.instrument as usize) {
@@ -257,25 +261,26 @@ impl SentSeries {
                     None => left.push(at),
                 }
             }
-            gone.extend(old.scope(&scope, left.into_iter(), (&starts, 0)));
+            gone.extend(self.scope(&scope, left.into_iter(), (&starts, 0)));
             let set = moved.into_set();
             if set.len() > 0 {
                 let name = scope.name;
                 self.scopes.push(SentScope { name, set });
             }
         }
-        self.pending.append(&mut old.pending);
-        self.pending.extend(old.message(gone));
-        self.latest = old.latest;
+        self.pending.extend(self.message(gone));
+        self.schema = Arc::clone(schema);
     }
 
-    /// Ends all series of `old` with the next message.
-    pub(super) fn end_all(&mut self, old: &mut Self) {
-        let starts = Starts::new(&old.schema);
-        self.pending.extend(old.end_of_series(&starts, 0));
-        self.latest = self.latest.max(old.latest);
-        old.scopes.clear();
-        old.pending.clear();
+    /// Begins again with another Resource. All series of this one end with the next message.
+    pub(super) fn begin_again(&mut self, schema: &Arc<Schema>, resource: &Arc<Resource>) {
+        let pending = self.end_of_series(&Starts::new(&self.schema), 0);
+        let latest = self.latest;
+        *self = Self {
+            pending,
+            latest,
+            ..Self::new(schema, resource)
+        };
     }
 
     /// A message of these scopes; none if there are none.

@@ -10,7 +10,6 @@
 //! are never shown.
 
 use std::{
-    collections::BTreeMap,
     hash::{BuildHasher as _, Hash as _, Hasher as _},
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -41,12 +40,33 @@ pub(super) struct Starts {
     /// The totals of the node.
     series: LastTotals,
     /// The start time of everything that an instrumentation scope counts, if it is known.
-    scopes: BTreeMap<Arc<str>, Nanos>,
+    scopes: ScopeTimes,
     /// When the recording of the histograms of a scope started.
-    histograms: BTreeMap<Arc<str>, Nanos>,
+    histograms: ScopeTimes,
     /// When values were measured that say so.
     times: PointTimes,
     pub(super) counts: ResetCounts,
+}
+
+/// A time for each of a few scopes.
+#[derive(Debug, Default)]
+struct ScopeTimes(Vec<(Arc<str>, Nanos)>);
+
+impl ScopeTimes {
+    fn get(&self, scope: &str) -> Option<Nanos> {
+        let mut all = self.0.iter();
+        all.find(|(of, _)| **of == *scope).map(|(_, time)| *time)
+    }
+
+    fn set(&mut self, scope: &Arc<str>, time: Nanos) {
+        match self.0.iter_mut().find(|(of, _)| of == scope) {
+            Some((_, known)) => *known = time,
+            None => {
+                self.0.reserve_exact(1);
+                self.0.push((Arc::clone(scope), time));
+            }
+        }
+    }
 }
 
 /// How often totals fell.
@@ -72,8 +92,8 @@ impl Starts {
         Self {
             schema: Arc::clone(schema),
             series: LastTotals::default(),
-            scopes: BTreeMap::new(),
-            histograms: BTreeMap::new(),
+            scopes: ScopeTimes::default(),
+            histograms: ScopeTimes::default(),
             times: PointTimes::default(),
             counts: ResetCounts::default(),
         }
@@ -82,21 +102,19 @@ impl Starts {
     /// Sets the start time of a scope. The first one for a scope counted here stays: what it counts
     /// never starts again.
     pub(super) fn begin(&mut self, scope: &Arc<str>, start: SystemTime) {
-        let start = nanos(start);
-        let known = self.scopes.entry(Arc::clone(scope)).or_insert(start);
-        if **scope != *SCOPE {
-            *known = start;
+        if **scope != *SCOPE || self.scopes.get(scope).is_none() {
+            self.scopes.set(scope, nanos(start));
         }
     }
 
     /// Sets when the recording of the histograms of a scope started.
     pub(super) fn begin_histograms(&mut self, scope: &Arc<str>, start: SystemTime) {
-        self.histograms.insert(Arc::clone(scope), nanos(start));
+        self.histograms.set(scope, nanos(start));
     }
 
     /// The start time of the report metrics, if it is known.
     pub(super) fn own(&self) -> Option<SystemTime> {
-        self.scopes.get(SCOPE).copied().map(time)
+        self.scopes.get(SCOPE).map(time)
     }
 
     /// Records a total that a node has at `now`.
@@ -132,7 +150,7 @@ impl Starts {
         let Some(instrument) = self.schema.get(total.instrument) else {
             return;
         };
-        let begun = self.scopes.get(&instrument.scope).copied();
+        let begun = self.scopes.get(&instrument.scope);
         let begun = begun.filter(|start| *start <= now);
         let value = total.value;
         let new = || Last {
@@ -187,11 +205,11 @@ impl Starts {
                     return Some(last.start);
                 }
                 let start = self.histograms.get(&known.scope)?;
-                Some(Start::Known(*start))
+                Some(Start::Known(start))
             }
             InstrumentKind::Counter if *known.scope == *SCOPE => {
                 let start = self.scopes.get(&known.scope)?;
-                Some(Start::Known(*start))
+                Some(Start::Known(start))
             }
             InstrumentKind::Counter => Some(self.series.get(instrument, key)?.start),
             InstrumentKind::Gauge | InstrumentKind::UpDownCounter | InstrumentKind::StateSet => {
@@ -212,15 +230,11 @@ impl Starts {
         })
     }
 
-    /// Takes what `old` knows of the instruments that both have.
-    pub(super) fn take_over(&mut self, old: &mut Self, common: &CommonInstruments) {
-        let new = Self::new(&old.schema);
-        let old = std::mem::replace(old, new);
-        self.series = old.series.moved(common);
-        self.scopes = old.scopes;
-        self.histograms = old.histograms;
-        self.times.take_over(old.times, common);
-        self.counts = old.counts;
+    /// Goes on with another schema, and knows only instruments that stay.
+    pub(super) fn retain(&mut self, schema: &Arc<Schema>, common: &CommonInstruments) {
+        self.series.retain(common);
+        self.times.retain(common);
+        self.schema = Arc::clone(schema);
     }
 }
 

@@ -12,8 +12,17 @@ use crate::definition::{FoundElements, RequestElement};
 /// separate thread, so that the network does not wait for it.
 pub const LARGE_BYTES: usize = 64 * 1024;
 
-/// Parses the text of a body.
-type Read = dyn Fn(&Bytes) -> Option<Value> + Send + Sync;
+/// Parses the text of bodies.
+pub trait BodyReader: Send + Sync {
+    /// The document. `None` if the text is none.
+    fn document(&self, text: &Bytes) -> Option<Value>;
+}
+
+impl<F: Fn(&Bytes) -> Option<Value> + Send + Sync> BodyReader for F {
+    fn document(&self, text: &Bytes) -> Option<Value> {
+        self(text)
+    }
+}
 
 /// A body that was read.
 ///
@@ -39,7 +48,7 @@ pub struct Body {
     parts: Option<Arc<[BodyPart]>>,
     /// What other endpoints are requested for.
     derived: Vec<Derived>,
-    read: Arc<Read>,
+    reader: Arc<dyn BodyReader>,
     accounts: Option<Arc<Accounts>>,
 }
 
@@ -77,6 +86,11 @@ impl Body {
         received: SystemTime,
         read: impl Fn(&Bytes) -> Option<Value> + Send + Sync + 'static,
     ) -> Self {
+        Self::read_by(raw, received, Arc::new(read))
+    }
+
+    /// A body with this text, which `reader` parses.
+    pub fn read_by(raw: Bytes, received: SystemTime, reader: Arc<dyn BodyReader>) -> Self {
         Self {
             size: raw.len(),
             raw,
@@ -86,7 +100,7 @@ impl Body {
             readings: None,
             parts: None,
             derived: Vec::new(),
-            read: Arc::new(read),
+            reader,
             accounts: None,
         }
     }
@@ -127,7 +141,7 @@ impl Body {
     pub fn for_each_part(&self, mut take: impl FnMut(&Document<'_>)) -> bool {
         let parts = self.parts.as_deref().unwrap_or_default();
         parts.iter().all(|part| {
-            let document = (self.read)(&part.raw);
+            let document = self.reader.document(&part.raw);
             if let Some(document) = &document {
                 take(&Document {
                     value: document,
@@ -149,6 +163,9 @@ impl Body {
     /// against `kept`.
     #[must_use]
     pub fn accounted(self, text: Option<Share>, kept: &Arc<Allowance>) -> Self {
+        if !self.is_large() {
+            return self;
+        }
         let accounts = Accounts {
             _text: text,
             kept: Arc::clone(kept),
@@ -179,7 +196,7 @@ impl Body {
             readings: None,
             parts: self.parts.clone(),
             derived: Vec::new(),
-            read: Arc::clone(&self.read),
+            reader: Arc::clone(&self.reader),
             accounts,
         })
     }
@@ -192,7 +209,7 @@ impl Body {
     /// Parses the text, of several answers that of the first one. `None` if that fails, or if the
     /// text was released.
     pub fn document(&self) -> Option<Value> {
-        (self.read)(&self.raw)
+        self.reader.document(&self.raw)
     }
 
     /// Whether it has readings.

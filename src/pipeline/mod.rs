@@ -7,6 +7,7 @@
 mod allowance;
 mod body;
 mod component;
+mod counts;
 mod discovered_address;
 mod document;
 mod exemplar;
@@ -28,9 +29,10 @@ mod target_names;
 mod watched_totals;
 
 pub use allowance::{Allowance, Share};
-pub use body::{Body, BodyPart, Derived, LARGE_BYTES};
+pub use body::{Body, BodyPart, BodyReader, Derived, LARGE_BYTES};
 pub use cached_answer::{CacheStatus, CachedAnswer};
 pub use component::{ComponentKind, ComponentState, ComponentStatus, Components, Reporter};
+pub use counts::Counts;
 pub use discovered_address::{AddressFilter, AddressList, DiscoveredAddress, Window};
 pub use document::Document;
 pub use exemplar::Exemplar;

@@ -95,13 +95,19 @@ struct CachedEntry<T> {
     value: T,
     /// When its request was sent: the data is at least this old.
     sent: Instant,
-    origin: CacheHeaders,
+    /// None if it said nothing.
+    origin: Option<Box<CacheHeaders>>,
 }
 
 impl CacheHeaders {
     /// Whether a request can be made conditional with it.
     pub fn is_conditional(&self) -> bool {
         self.etag.is_some() || self.last_modified.is_some()
+    }
+
+    /// Most answers say nothing, and need no memory for it.
+    fn kept(self) -> Option<Box<Self>> {
+        (self != Self::default()).then(|| Box::new(self))
     }
 }
 
@@ -133,7 +139,7 @@ impl<T> CacheSlot<T> {
         self.entry = Some(CachedEntry {
             value,
             sent,
-            origin,
+            origin: origin.kept(),
         });
     }
 
@@ -157,11 +163,13 @@ impl<T> CacheSlot<T> {
             return None;
         };
         entry.sent = sent;
-        entry.origin = CacheHeaders {
-            etag: origin.etag.or(entry.origin.etag.take()),
-            last_modified: origin.last_modified.or(entry.origin.last_modified.take()),
+        let before = entry.origin.take().unwrap_or_default();
+        let origin = CacheHeaders {
+            etag: origin.etag.or(before.etag),
+            last_modified: origin.last_modified.or(before.last_modified),
             ..origin
         };
+        entry.origin = origin.kept();
         self.counts_mut(reader).revalidated += 1;
         self.value()
     }
@@ -211,7 +219,7 @@ impl<T> CacheSlot<T> {
         let Some(entry) = &self.entry else {
             return Freshness::Empty;
         };
-        let origin = Some(&entry.origin).filter(|_| policy.honor_origin);
+        let origin = entry.origin.as_deref().filter(|_| policy.honor_origin);
         let ttl = origin.and_then(|origin| origin.max_age);
         let age = entry.age(now);
         if age < ttl.unwrap_or(policy.ttl) {
@@ -238,7 +246,7 @@ impl<T> CacheSlot<T> {
 
     /// The cache headers of the answer. Its validators make the next request conditional.
     pub fn origin(&self) -> Option<&CacheHeaders> {
-        self.entry.as_ref().map(|entry| &entry.origin)
+        self.entry.as_ref()?.origin.as_deref()
     }
 
     /// The results of this reader's reads.
@@ -264,7 +272,8 @@ impl<T> CacheSlot<T> {
 impl<T> CachedEntry<T> {
     fn age(&self, now: Instant) -> Duration {
         let kept = now.saturating_duration_since(self.sent);
-        kept.saturating_add(self.origin.age)
+        let before = self.origin.as_ref().map(|origin| origin.age);
+        kept.saturating_add(before.unwrap_or_default())
     }
 }
 

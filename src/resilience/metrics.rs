@@ -267,17 +267,17 @@ fn endpoint_readings(
             TargetMetric::PollRetries,
             &of,
             &[],
-            Number::Unsigned(*count),
+            Number::Unsigned(count),
         );
     }
-    for (reason, count) in &endpoint.suppressed {
+    for (reason, count) in endpoint.suppressed.iter() {
         let attributes = [(names::REASON, reason.name())];
         push(
             all,
             TargetMetric::RetriesSuppressed,
             of,
             &attributes,
-            Number::Unsigned(*count),
+            Number::Unsigned(count),
         );
     }
     if let Some(objective) = &endpoint.objective {

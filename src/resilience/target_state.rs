@@ -2,7 +2,6 @@
 //! state.
 
 use std::{
-    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
@@ -26,7 +25,7 @@ use super::{
     timeout::Timeout,
 };
 use crate::{
-    pipeline::{Body, ErrorType},
+    pipeline::{Body, Counts, ErrorType},
     runtime::Clock,
 };
 
@@ -73,9 +72,9 @@ pub(super) struct EndpointState {
     /// The instance of the last request.
     pub(super) asked_at: usize,
     pub(super) flight: SingleFlight,
-    pub(super) objective: Option<FreshnessObjective>,
-    pub(super) retries: BTreeMap<ErrorType, u64>,
-    pub(super) suppressed: BTreeMap<RetryStop, u64>,
+    pub(super) objective: Option<Box<FreshnessObjective>>,
+    pub(super) retries: Counts<ErrorType>,
+    pub(super) suppressed: Counts<RetryStop>,
 }
 
 /// Says that a task polls a target, so that readers can wait for a poll.
@@ -159,7 +158,7 @@ impl EndpointState {
         match (&mut self.objective, max_age) {
             (Some(objective), Some(max_age)) => objective.set_max_age(max_age, now),
             (objective, None) => *objective = None,
-            (none, Some(max_age)) => *none = Some(FreshnessObjective::new(max_age, now)),
+            (none, Some(max_age)) => *none = Some(Box::new(FreshnessObjective::new(max_age, now))),
         }
     }
 }
@@ -174,8 +173,14 @@ impl Default for EndpointState {
             asked_at: 0,
             flight: SingleFlight::default(),
             objective: None,
-            retries: RETRIED.map(|error_type| (error_type, 0)).into(),
-            suppressed: RetryStop::SUPPRESSING.map(|reason| (reason, 0)).into(),
+            retries: RETRIED
+                .map(|error_type| (error_type, 0))
+                .into_iter()
+                .collect(),
+            suppressed: RetryStop::SUPPRESSING
+                .map(|reason| (reason, 0))
+                .into_iter()
+                .collect(),
         }
     }
 }

@@ -13,7 +13,10 @@ use super::{
     histogram_rows::{HistogramRow, HistogramRows},
     number::{Number, Timestamp},
     point_id::PointId,
-    rows::{FamilyId, Layout, PointRow, Row, RowExemplar, Section, SourceId, SourceRows, Suffix},
+    rows::{
+        FamilyId, Layout, PointRow, Row, RowAdditions, RowExemplar, Section, SourceId, SourceRows,
+        Suffix,
+    },
     text,
 };
 use crate::{pipeline::Exemplar, telemetry::Trace};
@@ -394,16 +397,27 @@ impl SourceDraft {
         SourceRows {
             layout,
             numbers: self.numbers.as_slice().into(),
-            times: self.times.as_slice().into(),
-            exemplars: self.exemplars().collect(),
+            more: self.additions(),
         }
+    }
+
+    fn additions(&self) -> Option<Box<RowAdditions>> {
+        let is_usual = self.times.is_empty() && self.exemplars.is_empty();
+        (!is_usual).then(|| {
+            Box::new(RowAdditions {
+                times: self.times.as_slice().into(),
+                exemplars: self.exemplars().collect(),
+            })
+        })
     }
 
     /// Replaces the numbers of rows that have the same layout.
     pub(super) fn replace(&self, rows: &mut SourceRows) {
-        copy(&mut rows.numbers, &self.numbers);
-        copy(&mut rows.times, &self.times);
-        rows.exemplars = self.exemplars().collect();
+        match rows.numbers.len() == self.numbers.len() {
+            true => rows.numbers.copy_from_slice(&self.numbers),
+            false => rows.numbers = self.numbers.as_slice().into(),
+        }
+        rows.more = self.additions();
     }
 
     fn exemplars(&self) -> impl Iterator<Item = RowExemplar> {
@@ -424,14 +438,6 @@ impl SourceDraft {
         self.series.clear();
         self.sections.clear();
         self.exemplars.clear();
-    }
-}
-
-fn copy<T: Copy>(to: &mut Box<[T]>, from: &[T]) {
-    match to.len() == from.len() {
-        true => to.copy_from_slice(from),
-        // Times are shown or not for all rows of a source.
-        false => *to = from.into(),
     }
 }
 

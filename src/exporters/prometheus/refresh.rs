@@ -73,7 +73,7 @@ impl TargetSeries {
             let Some(source) = source_of(snapshot, name) else {
                 continue;
             };
-            let Some(rows) = self.rows(source).filter(|rows| rows.exemplars.is_empty()) else {
+            let Some(rows) = self.rows(source).filter(|rows| rows.more.is_none()) else {
                 return false;
             };
             let are_found = scope.metrics().all(|metric| {

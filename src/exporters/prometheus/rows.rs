@@ -40,6 +40,13 @@ pub(super) struct SourceRows {
     pub(super) layout: Arc<Layout>,
     /// The bits of each row's number.
     pub(super) numbers: Box<[u64]>,
+    /// What most sources do not have.
+    pub(super) more: Option<Box<RowAdditions>>,
+}
+
+/// What rows have beside their numbers.
+#[derive(Debug)]
+pub(super) struct RowAdditions {
     /// The time of each row, if times are shown.
     pub(super) times: Box<[Timestamp]>,
     /// In the order of their rows.
@@ -180,7 +187,8 @@ impl<'a> SectionRows<'a> {
             let end = row.labels_end as usize;
             let labels = layout.labels.get(start..end).unwrap_or_default();
             start = end;
-            let mut exemplars = self.of.exemplars.iter();
+            let more = self.of.more.as_deref();
+            let mut exemplars = more.iter().flat_map(|more| &more.exemplars);
             RowView {
                 row: *row,
                 labels,
@@ -188,7 +196,7 @@ impl<'a> SectionRows<'a> {
                     kind: row.kind,
                     bits: *bits,
                 },
-                time: self.of.times.get(index).copied(),
+                time: more.and_then(|more| more.times.get(index).copied()),
                 exemplar: exemplars.find(|of| of.row as usize == index),
             }
         })

@@ -1,6 +1,6 @@
 mod delta;
 mod exemplars;
-mod inherited_state;
+mod other_schema;
 mod otlp;
 mod own_points;
 mod points;

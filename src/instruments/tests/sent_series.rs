@@ -122,7 +122,7 @@ fn a_delta_needs_no_end() {
 fn after_a_change_of_the_definition_removed_instruments_end() {
     let mut both = instruments();
     assert_eq!(ends(&mut both, [true, true], all()), NONE);
-    inherited_state::go_over(
+    other_schema::reload(
         &mut both,
         &DEFINITION.replace("name: gauge", "name: other.gauge"),
     );
@@ -152,7 +152,7 @@ fn a_definition_with_one_more_metric_ends_no_report_metric() {
     let before = sent(&both.otlp(&failed(), &missing(TOTAL)));
     let named = |all: &[Sent]| all.iter().any(|of| of.name == "betanet.mapping.problems");
     assert!(named(&before));
-    inherited_state::go_over(&mut both, &inherited_state::with_one_more());
+    other_schema::reload(&mut both, &other_schema::with_one_more());
     let after = sent(&both.otlp(&failed(), &missing(TOTAL + 1)));
     assert!(named(&after));
     let ends: Vec<_> = after.iter().filter(|point| point.is_end).collect();
@@ -164,7 +164,7 @@ fn a_change_of_the_resource_ends_all_old_series() {
     let mut both = instruments();
     ends(&mut both, [true, true], all());
     let named = format!("resource: {{service.name: other}}\n{DEFINITION}");
-    inherited_state::go_over(&mut both, &named);
+    other_schema::reload(&mut both, &named);
     let poll = poll([true, true]);
     let messages = both.otlp(&poll, &readings(all()));
     assert_eq!(ends_of(&sent(&messages)).len(), all().len());

@@ -10,7 +10,7 @@ use super::{
         clients::{ClientFactory, ClientSettings, TransportFactory},
         network,
     },
-    poll::{endpoint::ReceiverParts, places::Places, schedule::Timing},
+    poll::{body_mapper::BodyMappers, endpoint::ReceiverParts, places::Places, schedule::Timing},
     spec::{PollSettings, ReceiverSpec},
     targets::discovery::{DiscoveredBy, NewDiscovery, TargetDiscovery},
     telemetry::ReceiverTelemetry,
@@ -158,6 +158,7 @@ impl Config {
             places: states.get_if(id, has_same_limit, places),
             clock: context.clock.clone(),
             telemetry: states.get(id, telemetry),
+            mappers: BodyMappers::default(),
             keeps_text: context.keeps_text,
         })
     }

@@ -336,7 +336,7 @@ impl TargetResilience {
             None => {
                 self.fleet().counts.retried();
                 let error_type = cause.failure.error_type;
-                *endpoint.retries.entry(error_type).or_default() += 1;
+                endpoint.retries.add(error_type, 1);
             }
         }
     }

@@ -342,7 +342,7 @@ impl TargetResilience {
         let suppressed = RetryStop::SUPPRESSING.contains(&reason);
         if let Some(endpoint) = state.endpoints.get_mut(endpoint).filter(|_| suppressed) {
             self.fleet().counts.suppressed(reason);
-            *endpoint.suppressed.entry(reason).or_default() += 1;
+            endpoint.suppressed.add(reason, 1);
         }
     }
 

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     definition::{BodyFormat, Endpoint, Method},
-    pipeline::Body,
+    pipeline::{Body, BodyReader},
 };
 
 /// Parses the bodies of one endpoint.
@@ -39,6 +39,12 @@ pub(crate) struct Decoded {
     pub(crate) bytes: u64,
     /// The number of repaired places in its text.
     pub(crate) repaired: u64,
+}
+
+impl BodyReader for Reader {
+    fn document(&self, text: &Bytes) -> Option<Value> {
+        self.read(text).ok().map(|decoded| decoded.value)
+    }
 }
 
 impl Reader {
@@ -114,11 +120,9 @@ impl Reader {
     }
 
     /// A body with this text, which this reader can parse again.
-    pub(crate) fn body(&self, raw: Bytes, received: SystemTime) -> Body {
-        let reader = self.clone();
-        Body::new(raw, received, move |raw| {
-            reader.read(raw).ok().map(|decoded| decoded.value)
-        })
+    pub(crate) fn body(self: &Arc<Self>, raw: Bytes, received: SystemTime) -> Body {
+        let reader = Arc::clone(self);
+        Body::read_by(raw, received, reader)
     }
 
     fn read_text(

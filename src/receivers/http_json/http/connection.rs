@@ -136,6 +136,8 @@ impl KeptSockets {
     pub(crate) fn keep(&self, socket: Socket, max: usize) {
         let mut sockets = self.lock();
         if sockets.len() < max {
+            // Most targets keep one.
+            sockets.reserve_exact(1);
             sockets.push(KeptSocket {
                 socket,
                 since: Instant::now(),

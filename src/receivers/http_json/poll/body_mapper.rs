@@ -3,7 +3,10 @@
 //! The document between the two takes up to seven times the memory of the text. It exists only
 //! inside this step, so it never waits for another endpoint, for a retry or for a pipeline.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
+};
 
 use bytes::Bytes;
 
@@ -16,11 +19,37 @@ use crate::{
 /// Reads and maps the bodies of one endpoint.
 #[derive(Clone)]
 pub(crate) struct BodyMapper {
-    pub(crate) reader: Reader,
+    pub(crate) reader: Arc<Reader>,
     pub(crate) definition: Arc<Definition>,
     /// Index of the endpoint in the definition.
     pub(crate) endpoint: usize,
     pub(crate) mapping: DocumentMapping,
+}
+
+/// Those of a receiver, each of which all targets with an endpoint share.
+#[derive(Default)]
+pub(crate) struct BodyMappers(Mutex<Vec<Arc<BodyMapper>>>);
+
+impl BodyMappers {
+    /// That of an endpoint, which `make` makes.
+    pub(crate) fn of(
+        &self,
+        definition: &Arc<Definition>,
+        endpoint: usize,
+        make: impl FnOnce() -> BodyMapper,
+    ) -> Arc<BodyMapper> {
+        // The list is consistent at every moment, so a panic elsewhere does no damage.
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_it = |known: &&Arc<BodyMapper>| {
+            Arc::ptr_eq(&known.definition, definition) && known.endpoint == endpoint
+        };
+        if let Some(known) = all.iter().find(is_it) {
+            return Arc::clone(known);
+        }
+        let new = Arc::new(make());
+        all.push(Arc::clone(&new));
+        new
+    }
 }
 
 /// One of several answers, read and mapped.

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::{
     asked::{AskedRequest, EndpointUrl, RequestValues},
     authenticated::AuthenticatedExchange,
-    body_mapper::BodyMapper,
+    body_mapper::{BodyMapper, BodyMappers},
     failure::ResponseError,
     in_time::in_time,
     origin::Origin,
@@ -70,6 +70,8 @@ pub(crate) struct ReceiverParts {
     pub(crate) clock: Clock,
     /// Counts requests.
     pub(crate) telemetry: Arc<ReceiverTelemetry>,
+    /// Reads and maps bodies, by definition and endpoint.
+    pub(crate) mappers: BodyMappers,
     /// Whether polls come with the text of their bodies.
     pub(crate) keeps_text: bool,
 }
@@ -87,6 +89,7 @@ impl ReceiverParts {
             places: Arc::new(Places::new(concurrency)),
             clock: self.clock.clone(),
             telemetry: Arc::clone(&self.telemetry),
+            mappers: BodyMappers::default(),
             keeps_text: self.keeps_text,
         }
     }
@@ -107,9 +110,9 @@ pub(crate) struct EndpointPoller {
     /// How the rest of a long answer is found.
     pub(crate) pages: Option<Arc<Pages>>,
     /// The elements of another endpoint's answer for which it is requested.
-    pub(crate) origin: Option<Origin>,
+    pub(crate) origin: Option<Box<Origin>>,
     /// Reads and maps its bodies.
-    pub(crate) mapper: BodyMapper,
+    pub(crate) mapper: Arc<BodyMapper>,
     pub(crate) shared: Arc<ReceiverParts>,
     /// Breakers, cache and the rest, of the whole target.
     pub(crate) host: Arc<TargetResilience>,
@@ -166,7 +169,7 @@ impl EndpointPoller {
     /// its slowest endpoint has answered are readings.
     async fn finish(&self, body: &mut Body) {
         if !body.is_mapped() {
-            let (mapper, kept) = (self.mapper.clone(), body.clone());
+            let (mapper, kept) = (Arc::clone(&self.mapper), body.clone());
             let map = move || mapper.map_kept(&kept);
             let (readings, derived) = match body.is_large() {
                 true => heavy::offload(map).await.unwrap_or_default(),
@@ -262,7 +265,7 @@ impl EndpointPoller {
         has_begun: Option<&Arc<AtomicBool>>,
     ) -> Result<AttemptResponse, ResponseError> {
         let request = || {
-            let found = self.origin.as_ref().and_then(Origin::found);
+            let found = self.origin.as_deref().and_then(Origin::found);
             let first = found.as_ref().and_then(|found| found.elements.first());
             let request = self.request(order, first.map(|of| &**of))?;
             Ok(TransportRequest {
@@ -391,7 +394,7 @@ impl EndpointPoller {
         }
         let response = self.accepted(&request, response)?;
         let received = clock.now();
-        let (mapper, is_heavy) = (self.mapper.clone(), is_heavy(&response));
+        let (mapper, is_heavy) = (Arc::clone(&self.mapper), is_heavy(&response));
         let read = move || read_body(&mapper, response, &request, received);
         let (body, share) = self.work(is_heavy, read).await??;
         let mut body = body.accounted(share, &self.shared.kept);

@@ -276,7 +276,7 @@ impl Exchanges<'_> {
         let (headers, status) = (response.headers.clone(), response.status);
         let redirected_to = response.redirected_to.clone();
         let is_heavy = is_heavy(&response);
-        let mapper = endpoint.mapper.clone();
+        let mapper = Arc::clone(&endpoint.mapper);
         let pages = endpoint.pages.clone();
         let read = move || {
             let read = read_part(&mapper, response, &request, &mut part, pages.as_deref());
@@ -327,7 +327,7 @@ impl Exchanges<'_> {
             accepted_status,
             cut,
         } = answer;
-        let mapper = self.endpoint.mapper.clone();
+        let mapper = Arc::clone(&self.endpoint.mapper);
         let join = move || mapper.join(readings);
         let mut readings = match size > LARGE_BYTES {
             true => heavy::offload(join).await?,

@@ -64,13 +64,14 @@ impl<S: Clone> PollLoop<'_, S> {
                     *asked |= is_due;
                 }
             }
+            // Boxed: between two polls, a target needs no memory for one.
             if !self.state.sink.admits() {
-                match self.skip(next.is_tick).await {
+                match Box::pin(self.skip(next.is_tick)).await {
                     None => continue,
                     Some(turn) => return PollingEnded::Changed(turn),
                 }
             }
-            if self.poll(&next).await {
+            if Box::pin(self.poll(&next)).await {
                 return PollingEnded::Unknown;
             }
             if next.is_tick {
@@ -143,9 +144,8 @@ impl<S: Clone> PollLoop<'_, S> {
             state.accept(between).await;
         }
         let in_progress = poller.telemetry.poll();
-        // Boxed: between two polls, a target needs no memory for one.
-        let poll = poller.poll(&next.asked, state.schedule.missed(), None);
-        let poll = Box::pin(poll).await;
+        let missed = state.schedule.missed();
+        let poll = poller.poll(&next.asked, missed, None).await;
         in_progress.ended();
         if next.is_tick {
             let asked = &next.asked;

@@ -120,7 +120,7 @@ fn read(
     bodies: &[Result<Body, Failed>],
     now: SystemTime,
 ) -> Result<Body, Failed> {
-    let reader = Reader::new(endpoint, SAMPLE_BYTES_MAX);
+    let reader = Arc::new(Reader::new(endpoint, SAMPLE_BYTES_MAX));
     let body = match saved {
         SavedAnswer::Whole(raw) => whole(&reader, raw, now),
         SavedAnswer::Parts(parts) => in_parts(&reader, parts, now),
@@ -190,7 +190,7 @@ fn elements(derivation: &Derivation, body: &Body) -> FoundElements {
     all.unwrap_or_default()
 }
 
-fn whole(reader: &Reader, raw: Vec<u8>, now: SystemTime) -> Result<Body, ResponseError> {
+fn whole(reader: &Arc<Reader>, raw: Vec<u8>, now: SystemTime) -> Result<Body, ResponseError> {
     let (raw, repaired) = readable(reader, raw.into())?;
     let mut body = reader.body(raw, now);
     body.repaired = repaired;
@@ -198,7 +198,7 @@ fn whole(reader: &Reader, raw: Vec<u8>, now: SystemTime) -> Result<Body, Respons
 }
 
 fn in_parts(
-    reader: &Reader,
+    reader: &Arc<Reader>,
     mut parts: Vec<BodyPart>,
     now: SystemTime,
 ) -> Result<Body, ResponseError> {

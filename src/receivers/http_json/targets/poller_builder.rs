@@ -154,13 +154,11 @@ impl ReceiverSpec {
                 },
                 every: endpoint.every(self.resilience.interval),
                 pages: endpoint.pages.clone(),
-                origin: endpoint.derivation.as_ref().map(Origin::new),
-                mapper: BodyMapper {
-                    reader: Reader::new(endpoint, parts.shared.body_limit_bytes),
-                    definition: Arc::clone(&target.definition),
-                    endpoint: index,
-                    mapping: self.context.mapping,
-                },
+                origin: endpoint
+                    .derivation
+                    .as_ref()
+                    .map(|of| Box::new(Origin::new(of))),
+                mapper: self.mapper(&target.definition, (index, endpoint), parts),
                 shared: Arc::clone(&parts.shared),
                 host: Arc::clone(host),
                 index,
@@ -168,6 +166,22 @@ impl ReceiverSpec {
             })
         });
         endpoints.collect()
+    }
+
+    /// What reads and maps the bodies of an endpoint. All targets share it.
+    fn mapper(
+        &self,
+        definition: &Arc<Definition>,
+        (index, endpoint): (usize, &Endpoint),
+        parts: &TargetParts,
+    ) -> Arc<BodyMapper> {
+        let shared = &parts.shared;
+        shared.mappers.of(definition, index, || BodyMapper {
+            reader: Arc::new(Reader::new(endpoint, shared.body_limit_bytes)),
+            definition: Arc::clone(definition),
+            endpoint: index,
+            mapping: self.context.mapping,
+        })
     }
 }
 

@@ -190,3 +190,19 @@ fn soon(timing: Timing, initial_delay: Duration) -> Timing {
         ..timing
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size of the futures that `_make` makes.
+    fn bytes<A, B, F>(_make: impl Fn(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_target_that_waits_for_its_next_poll_takes_little_memory() {
+        let bytes = bytes(run);
+        assert!(bytes <= 2_300, "{bytes}");
+    }
+}

@@ -66,10 +66,12 @@ fn poller_of_both() -> (TargetPoller, Arc<Allowance>) {
             places: Arc::new(Places::new(8)),
             clock,
             telemetry: Arc::clone(&endpoint.shared.telemetry),
+            mappers: BodyMappers::default(),
             keeps_text: false,
         });
-        endpoint.mapper.reader = Reader::json(1024 * 1024);
-        endpoint.mapper.mapping.whole = elements;
+        let mapper = Arc::make_mut(&mut endpoint.mapper);
+        mapper.reader = Arc::new(Reader::json(1024 * 1024));
+        Arc::make_mut(&mut endpoint.mapper).mapping.whole = elements;
     }
     (poller, memory)
 }
@@ -104,7 +106,7 @@ async fn what_was_kept_is_mapped_again_when_it_still_holds() {
     let lab = lab::ScriptedServer::new(|_| lab::Reply::Tagged("\"1\""));
     let mut poller = lab::alone(&lab, lab::settings(), &["/a"]);
     for endpoint in &mut poller.endpoints {
-        endpoint.mapper.mapping.whole = elements;
+        Arc::make_mut(&mut endpoint.mapper).mapping.whole = elements;
     }
     let first = poller.poll_all().await;
     assert_eq!(first.endpoints[0].outcome_name(), Some("fresh"));

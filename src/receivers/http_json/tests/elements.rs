@@ -72,8 +72,11 @@ metrics:
     let definition = definition::from_text("a", "a.yaml", text).unwrap();
     for (poller, endpoint) in poller.endpoints.iter_mut().zip(&definition.endpoints) {
         poller.values.request = Arc::clone(&endpoint.request);
-        poller.origin = endpoint.derivation.as_ref().map(Origin::new);
-        poller.mapper.definition = Arc::clone(&definition);
+        poller.origin = endpoint
+            .derivation
+            .as_ref()
+            .map(|of| Box::new(Origin::new(of)));
+        Arc::make_mut(&mut poller.mapper).definition = Arc::clone(&definition);
         poller.sites = poller.sites.map(|site| EndpointAddress {
             url: match endpoint.request.fixed() {
                 Some(_) => site.url.clone(),

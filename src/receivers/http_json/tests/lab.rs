@@ -211,6 +211,7 @@ fn shared(
         places: Arc::new(Places::new(concurrency)),
         clock: clock.clone(),
         telemetry: Arc::clone(telemetry),
+        mappers: BodyMappers::default(),
         keeps_text: true,
     })
 }
@@ -379,12 +380,12 @@ impl TargetPoller {
             every: 1,
             pages: None,
             origin: None,
-            mapper: BodyMapper {
-                reader: Reader::json(1024),
+            mapper: Arc::new(BodyMapper {
+                reader: Arc::new(Reader::json(1024)),
                 definition: Arc::clone(definition),
                 endpoint: index,
                 mapping: NOTHING,
-            },
+            }),
             shared: Arc::clone(shared),
             host: Arc::clone(&self.host),
             index,

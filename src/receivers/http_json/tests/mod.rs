@@ -42,7 +42,7 @@ use super::{
     http::transport::{Transport, TransportError, TransportRequest, TransportResponse},
     poll::{
         asked::{EndpointUrl, RequestValues},
-        body_mapper::BodyMapper,
+        body_mapper::{BodyMapper, BodyMappers},
         endpoint::{EndpointAddress, EndpointPoller, ReceiverParts},
         origin::Origin,
         poll_loop::{PollLoop, PollingEnded},

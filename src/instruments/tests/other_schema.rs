@@ -1,9 +1,9 @@
-//! Tests of what a target's instruments keep when its definition changes.
+//! Tests of what stays known of a target's instruments when its definition changes.
 
 use super::*;
 
 /// Switches to another text of the definition, as a pipeline does.
-pub(super) fn go_over(both: &mut Both, text: &str) {
+pub(super) fn reload(both: &mut Both, text: &str) {
     let definition = definition::from_text("test", "test.yaml", text).unwrap();
     let target = Arc::new(Target::polled_by("betanet", "node", &definition));
     let schema = Arc::new(ReportMetrics::schema(&target));
@@ -37,7 +37,7 @@ fn unchanged_instruments_keep_their_start_time_and_their_state() {
     let other = |value| reading(OTHER, Number::Unsigned(value));
     collect(&mut both, [total(10), other(9), seconds(0.5)]);
     let before = collect(&mut both, [total(11), other(1), seconds(0.25)]);
-    go_over(&mut both, &with_one_more());
+    reload(&mut both, &with_one_more());
     let more = |value| reading(0, Number::Unsigned(value));
     let values = [total(12), other(2), seconds(0.25)].map(moved);
     let after = collect(
@@ -69,7 +69,7 @@ fn a_changed_instrument_starts_again_and_the_old_one_is_not_shown() {
     let seconds = reading(SECONDS, Number::Double(0.5));
     let before = collect(&mut both, [total(1), seconds.clone()]);
     let changed = DEFINITION.replace("name: total,", "name: total, description: Other.,");
-    go_over(
+    reload(
         &mut both,
         &changed.replace("buckets: [0.1, 1]", "buckets: [0.2, 1]"),
     );
@@ -84,10 +84,10 @@ fn a_thousand_changes_do_not_accumulate_series() {
     let mut both = instruments();
     let before = collect(&mut both, [total(1)]);
     for _ in 0..500 {
-        go_over(&mut both, &with_one_more());
+        reload(&mut both, &with_one_more());
         let readings = [reading(0, Number::Unsigned(1)), moved(total(1))];
         collect(&mut both, readings);
-        go_over(&mut both, DEFINITION);
+        reload(&mut both, DEFINITION);
         collect(&mut both, [total(1)]);
     }
     let after = collect(&mut both, [total(1)]);
@@ -99,7 +99,16 @@ fn another_resource_starts_again() {
     let mut both = instruments();
     let before = collect(&mut both, [total(1)]);
     let named = format!("resource: {{service.name: other}}\n{DEFINITION}");
-    go_over(&mut both, &named);
+    reload(&mut both, &named);
     let after = collect(&mut both, [total(1)]);
     assert!(start(&after, "total") > start(&before, "total"));
+}
+
+#[test]
+fn the_number_type_of_an_instrument_never_becomes_narrower() {
+    let mut both = instruments();
+    collect(&mut both, [reading(OTHER, Number::Double(0.5))]);
+    reload(&mut both, &with_one_more());
+    let after = collect(&mut both, [moved(reading(OTHER, Number::Unsigned(1)))]);
+    assert_eq!(one(&after, "other").value, Value::Double(1.0));
 }
