@@ -6,9 +6,9 @@ use bytes::Bytes;
 
 use crate::settings::Compression;
 
-/// The default level of gzip needs more than twice the time of this one, for 7 % fewer bytes with the
-/// metrics of a fleet.
-const GZIP_LEVEL: u32 = 3;
+/// With the metrics of a fleet, level 3 needs as much time as this one and makes a seventh more bytes;
+/// the default level needs nearly twice the time for a tenth fewer.
+const GZIP_LEVEL: u32 = 4;
 const ZSTD_LEVEL: i32 = 3;
 
 /// The value of `Content-Encoding`. `None` without compression.
