@@ -200,7 +200,8 @@ pub(super) struct TestArgs {
     /// Default: `pipelines`
     #[arg(value_name = "DIR|FILE")]
     pub(super) paths: Vec<PathBuf>,
-    /// Write the points that the bodies give into the files, instead of comparing them
+    /// Write the points that the bodies give into the files, instead of comparing them. All else is
+    /// still compared
     #[arg(long)]
     pub(super) update: bool,
 }

@@ -15,6 +15,7 @@ mod output;
 mod print_config;
 mod progress;
 mod run;
+mod saved;
 mod schema;
 mod simulate;
 mod suggest;

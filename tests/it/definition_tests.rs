@@ -49,7 +49,7 @@ fn blocks(heading: &str) -> Vec<String> {
 #[test]
 fn the_documented_example_differs_as_it_says() {
     let blocks = blocks("Tests of a definition");
-    let [definition, tests, console] = blocks.as_slice() else {
+    let [definition, tests, console, _recorded] = blocks.as_slice() else {
         panic!("{blocks:#?}");
     };
     let folder = folder("", "");
@@ -207,7 +207,6 @@ tests:
     std::fs::write(pipelines.join("z.test.yaml"), beside).unwrap();
     let output = test(folder.path(), &[]);
     let expected = r#"pipelines/a.test.yaml: cannot be run
-  pipelines/a.test.yaml:1:9: tests::0: missing key `bodies`
   pipelines/a.test.yaml:1:10: tests::0::nam: unknown key (did you mean `name`?)
 pipelines/d.test.yaml: cannot be run
   pipelines/d.test.yaml:2:12: metrics::laod: there is no metric `laod`; did you mean `load`?
@@ -322,6 +321,97 @@ tests:
 fn the_tests_of_the_built_in_definitions_pass() {
     let all = stdout_of(&["test"], &[]);
     assert!(all.ends_with(" tests, all passed\n"), "{all}");
+}
+
+/// Pages, and a request for each element of them.
+const RECORDED: &str = r#"
+endpoints:
+  apps: { path: /apps?page=1, pages: { next: $.next } }
+  jobs: { path: "/jobs/${app:id}", for_each: { endpoint: apps, path: $.apps, as: app } }
+metrics:
+  - { name: app_load, instrument: gauge, endpoint: apps, for_each: $.apps, value: $.load, attributes: { app: $.id } }
+  - { name: jobs, instrument: gauge, endpoint: jobs, value: $.count, attributes: { app: "app:$.id" } }
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_check_recorded_is_a_test_with_all_pages_and_requests() {
+    let server = Server::start(|request| {
+        let body = match (request.uri().path(), request.uri().query()) {
+            ("/apps", Some("page=1")) => {
+                r#"{"apps": [{"id": "x", "load": 1}], "next": "/apps?page=2"}"#
+            }
+            ("/apps", _) => r#"{"apps": [{"id": "y", "load": 2}], "next": null}"#,
+            ("/jobs/x", _) => r#"{"count": 3}"#,
+            _ => r#"{"count": 4}"#,
+        };
+        Response::new(bytes::Bytes::from_static(body.as_bytes()))
+    })
+    .await;
+    let url = server.url();
+    let tests = format!(
+        "tests:\n  - name: two pages\n    recorded: recorded/{}\n",
+        server.address()
+    );
+    let folder = folder(RECORDED, &tests);
+    let record = [
+        "check",
+        "--endpoint",
+        &url,
+        "--definition",
+        "pipelines/d.yaml",
+        "--record",
+        "pipelines/recorded",
+    ];
+    let recorded = beside(folder.path(), &record).await;
+    assert_eq!(recorded.code, Some(0), "{}", recorded.stdout);
+    drop(server);
+    let output = test(folder.path(), &["--update"]);
+    assert_eq!(output.code, Some(0), "{}", output.stdout);
+    let file = folder.path().join("pipelines/d.test.yaml");
+    let points = "    points:\n      - app_load{app=\"x\"} 1\n      - app_load{app=\"y\"} 2\n      - jobs{app=\"x\"} 3\n      - jobs{app=\"y\"} 4\n";
+    assert_eq!(
+        std::fs::read_to_string(&file).unwrap(),
+        tests.clone() + points
+    );
+    let output = test(folder.path(), &[]);
+    assert_eq!(output.code, Some(0), "{}", output.stdout);
+
+    // What differs otherwise is not written.
+    let problem = "    problems:\n      - { metric: jobs, reason: missing }\n";
+    std::fs::write(&file, tests.clone() + problem).unwrap();
+    let output = test(folder.path(), &["--update"]);
+    let says = "jobs: expected 1 values that cannot be read (missing), found 0";
+    assert!(
+        output.code == Some(1) && output.stdout.contains(says),
+        "{}",
+        output.stdout
+    );
+    for (wrong, says) in [
+        (
+            "    bodies: {}\n",
+            "a test has either `bodies` or `recorded`",
+        ),
+        (
+            "    points: []\n  - name: nothing\n",
+            "a test has `bodies`, or `recorded` with the directory",
+        ),
+    ] {
+        std::fs::write(&file, tests.clone() + wrong).unwrap();
+        let output = test(folder.path(), &[]);
+        assert!(
+            output.code == Some(1) && output.stdout.contains(says),
+            "{}",
+            output.stdout
+        );
+    }
+    std::fs::write(&file, tests.replace("recorded/", "gone/")).unwrap();
+    let output = test(folder.path(), &[]);
+    let says = "belongs to no endpoint of the definition";
+    assert!(
+        output.code == Some(1) && output.stdout.contains(says),
+        "{}",
+        output.stdout
+    );
 }
 
 /// Answers the two polls of `suggest`: a counter has grown meanwhile.

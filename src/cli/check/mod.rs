@@ -1,21 +1,18 @@
 //! `check`: polls each target once and shows the result, value by value.
 
-mod saved;
 mod show;
 
 use std::{process::ExitCode, sync::Arc};
 
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 
-use self::{
-    saved::{read_sample, record},
-    show::show,
-};
+use self::show::show;
 use super::{
     CommandError, Output,
     args::{CheckArgs, SourceArgs},
     load::load,
     progress,
+    saved::{read_sample, record},
 };
 use crate::{
     client::auth::Authenticators,

@@ -44,7 +44,10 @@ pub(super) struct TestCase {
     #[serde(default)]
     pub(super) follows: bool,
     /// The body of each endpoint, by its name. An endpoint without a body counts as failed.
-    pub(super) bodies: BTreeMap<String, SavedBody>,
+    pub(super) bodies: Option<BTreeMap<String, SavedBody>>,
+    /// Instead of `bodies`: the directory with the answers of one target, as `check --record` writes
+    /// it, relative to this file. It has pages and requests for elements too.
+    pub(super) recorded: Option<String>,
     /// All points that the bodies give, as a scrape shows them but with the names of the
     /// definition: `nginx.connections{state="active"} 3`. A time that the body says may follow, in
     /// Unix seconds. `test --update` writes them.

@@ -11,11 +11,12 @@ use super::{
     point::Point,
 };
 use crate::{
-    cli::CommandError,
+    cli::{CommandError, saved},
     definition::{self, BUILTIN, Definition, Endpoint},
     pipeline::BodyPart,
     receivers::SavedAnswer,
     runtime::{read_input, text_of},
+    telemetry::chain,
     yaml::{self, Cursor, Diagnostics, Node, list, nearest},
 };
 
@@ -245,7 +246,25 @@ impl Checker<'_> {
             .map(|of| of.id.as_str())
             .collect();
         let mut bodies = vec![None; known.len()];
-        for (name, saved) in &test.bodies {
+        match (&test.recorded, &test.bodies) {
+            (Some(_), Some(_)) => {
+                let message = "a test has either `bodies` or `recorded`";
+                cursor.error(&["recorded"], message, self.diagnostics);
+            }
+            (Some(folder), None) => {
+                match saved::read_answers(&self.folder.join(folder), definition) {
+                    Ok(answers) => bodies = answers,
+                    Err(error) => cursor.error(&["recorded"], chain(&error), self.diagnostics),
+                }
+            }
+            (None, None) => {
+                let message = "a test has `bodies`, or `recorded` with the directory of \
+                               `check --record`";
+                cursor.error(&[], message, self.diagnostics);
+            }
+            (None, Some(_)) => {}
+        }
+        for (name, saved) in test.bodies.iter().flatten() {
             let at = ["bodies", name];
             let index = definition.endpoint(name);
             let endpoint = index.and_then(|index| definition.endpoints.get(index));

@@ -28,7 +28,8 @@ pub(super) fn with_points(text: &str, test: &Node, points: &[Point]) -> Result<S
     let column = first.key_place.column;
     let lines: Vec<&str> = text.lines().collect();
     let known = test.entry("points");
-    let key = known.or_else(|| test.entry("bodies")).unwrap_or(first);
+    let bodies = || test.entry("bodies").or_else(|| test.entry("recorded"));
+    let key = known.or_else(bodies).unwrap_or(first);
     let begin = key.key_place.line.saturating_sub(1);
     let end = end_of_entry(&lines, begin, column);
     // A new key stands behind the bodies.

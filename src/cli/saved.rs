@@ -81,21 +81,30 @@ pub(super) fn read_sample(
 ) -> Result<(Arc<Target>, Poll), CommandError> {
     let definition = definition::load(definition.unwrap_or_default())?;
     let target = Arc::new(Target::named(&path.display().to_string(), &definition));
-    let answers = definition
-        .endpoints
-        .iter()
-        .map(|endpoint| read_answer(path, &definition, endpoint))
-        .collect::<Result<Vec<_>, _>>()?;
+    let answers = read_answers(path, &definition)?;
+    let poll = receivers::sample(&definition, answers, &Clock::System);
+    Ok((target, poll))
+}
+
+/// What was recorded of each endpoint.
+///
+/// # Errors
+/// If a file cannot be read, or there is none of the definition.
+pub(super) fn read_answers(
+    path: &Path,
+    definition: &Definition,
+) -> Result<Vec<Option<SavedAnswer>>, SampleError> {
+    let endpoints = definition.endpoints.iter();
+    let answers = endpoints.map(|endpoint| read_answer(path, definition, endpoint));
+    let answers = answers.collect::<Result<Vec<_>, _>>()?;
     if answers.iter().all(Option::is_none) {
         let known: Vec<_> = definition.endpoints.iter().map(file_name).collect();
         return Err(SampleError::NoEndpoint {
             path: path.to_owned(),
             known: known.join(", "),
-        }
-        .into());
+        });
     }
-    let poll = receivers::sample(&definition, answers, &Clock::System);
-    Ok((target, poll))
+    Ok(answers)
 }
 
 /// The saved answer of an endpoint, if there is one.
