@@ -333,8 +333,9 @@ metrics:
   - { name: jobs, instrument: gauge, endpoint: jobs, value: $.count, attributes: { app: "app:$.id" } }
 "#;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_check_recorded_is_a_test_with_all_pages_and_requests() {
+/// A folder with a definition, what `check` has recorded, and a test without points. Also the text of
+/// the test.
+async fn recorded() -> (TempDir, String) {
     let server = Server::start(|request| {
         let body = match (request.uri().path(), request.uri().query()) {
             ("/apps", Some("page=1")) => {
@@ -364,54 +365,42 @@ async fn what_check_recorded_is_a_test_with_all_pages_and_requests() {
     ];
     let recorded = beside(folder.path(), &record).await;
     assert_eq!(recorded.code, Some(0), "{}", recorded.stdout);
-    drop(server);
+    (folder, tests)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_check_recorded_is_a_test_with_all_pages_and_requests() {
+    let (folder, tests) = recorded().await;
     let output = test(folder.path(), &["--update"]);
     assert_eq!(output.code, Some(0), "{}", output.stdout);
     let file = folder.path().join("pipelines/d.test.yaml");
     let points = "    points:\n      - app_load{app=\"x\"} 1\n      - app_load{app=\"y\"} 2\n      - jobs{app=\"x\"} 3\n      - jobs{app=\"y\"} 4\n";
-    assert_eq!(
-        std::fs::read_to_string(&file).unwrap(),
-        tests.clone() + points
-    );
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), tests + points);
     let output = test(folder.path(), &[]);
     assert_eq!(output.code, Some(0), "{}", output.stdout);
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_with_recorded_bodies_says_what_differs() {
+    let (folder, tests) = recorded().await;
+    let file = folder.path().join("pipelines/d.test.yaml");
+    let fails = |text: String, arguments: &[&str], says: &str| {
+        std::fs::write(&file, text).unwrap();
+        let output = test(folder.path(), arguments);
+        let is_said = output.code == Some(1) && output.stdout.contains(says);
+        assert!(is_said, "{}", output.stdout);
+    };
     // What differs otherwise is not written.
     let problem = "    problems:\n      - { metric: jobs, reason: missing }\n";
-    std::fs::write(&file, tests.clone() + problem).unwrap();
-    let output = test(folder.path(), &["--update"]);
     let says = "jobs: expected 1 values that cannot be read (missing), found 0";
-    assert!(
-        output.code == Some(1) && output.stdout.contains(says),
-        "{}",
-        output.stdout
-    );
-    for (wrong, says) in [
-        (
-            "    bodies: {}\n",
-            "a test has either `bodies` or `recorded`",
-        ),
-        (
-            "    points: []\n  - name: nothing\n",
-            "a test has `bodies`, or `recorded` with the directory",
-        ),
-    ] {
-        std::fs::write(&file, tests.clone() + wrong).unwrap();
-        let output = test(folder.path(), &[]);
-        assert!(
-            output.code == Some(1) && output.stdout.contains(says),
-            "{}",
-            output.stdout
-        );
-    }
-    std::fs::write(&file, tests.replace("recorded/", "gone/")).unwrap();
-    let output = test(folder.path(), &[]);
+    fails(tests.clone() + problem, &["--update"], says);
+    let says = "a test has either `bodies` or `recorded`";
+    fails(tests.clone() + "    bodies: {}\n", &[], says);
+    let nothing = "    points: []\n  - name: nothing\n";
+    let says = "a test has `bodies`, or `recorded` with the directory";
+    fails(tests.clone() + nothing, &[], says);
     let says = "belongs to no endpoint of the definition";
-    assert!(
-        output.code == Some(1) && output.stdout.contains(says),
-        "{}",
-        output.stdout
-    );
+    fails(tests.replace("recorded/", "gone/"), &[], says);
 }
 
 /// Answers the two polls of `suggest`: a counter has grown meanwhile.
