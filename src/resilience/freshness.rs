@@ -39,7 +39,7 @@ impl FreshnessObjective {
         }
     }
 
-    /// Measures until now, and from now on with another objective.
+    /// Changes the objective. The time until now counts under the old one.
     pub fn set_max_age(&mut self, max_age: Duration, now: Instant) {
         self.book(now);
         let less = self.max_age.saturating_sub(max_age);

@@ -210,6 +210,11 @@ fn breaker(all: &mut ReportedReadings, of: &[KeyValue], view: &BreakerView) {
             Number::Unsigned(count),
         );
     }
+    states(all, of, view);
+    transitions(all, of, counters);
+}
+
+fn states(all: &mut ReportedReadings, of: &[KeyValue], view: &BreakerView) {
     let times = [view.time.closed, view.time.half_open, view.time.open];
     for (state, time) in STATES.into_iter().zip(times) {
         let name = state.name();
@@ -230,7 +235,6 @@ fn breaker(all: &mut ReportedReadings, of: &[KeyValue], view: &BreakerView) {
             seconds,
         );
     }
-    transitions(all, of, counters);
 }
 
 fn transitions(all: &mut ReportedReadings, of: &[KeyValue], counters: &BreakerCounters) {

@@ -14,7 +14,7 @@ use super::{
     view::View,
 };
 use crate::overview::{
-    PipelineGraph, TargetDetail, TargetRow, TargetState, advice,
+    Destination, GraphNode, PipelineGraph, TargetDetail, TargetRow, TargetState, advice,
     words::{ago, number, span},
 };
 
@@ -157,60 +157,60 @@ fn draw_pipelines(screen: &Screen, graph: &PipelineGraph, frame: &mut Frame<'_>,
         let bold = Style::new().add_modifier(Modifier::BOLD);
         lines.push(Line::styled(inert(&pipeline.id), bold));
         let nodes = graph.receivers.iter().chain(&graph.processors);
-        for node in nodes.filter(|node| {
+        let nodes = nodes.filter(|node| {
             let id = &node.component.id;
             pipeline.receivers.contains(id) || pipeline.processors.contains(id)
-        }) {
-            let component = &node.component;
-            let points = node.points_out.map_or_else(String::new, number);
-            let rate = node
-                .out_per_second
-                .map_or_else(String::new, |rate| format!("{rate} / s"));
-            let text = format!(
-                "  {:<10} {:<24} {points:>12} points {rate:>12}",
-                component.kind,
-                inert(&component.id)
-            );
-            lines.push(Line::styled(
-                text,
-                screen.component_style(component.is_failing),
-            ));
-        }
-        for it in graph
-            .exporters
-            .iter()
-            .filter(|it| pipeline.exporters.contains(&it.component.id))
-        {
-            let component = &it.component;
-            let shown = match (it.sent, it.series) {
-                (Some(sent), _) => format!(
-                    "{:>12} sent, {} held, {} lost",
-                    number(sent),
-                    number(it.held),
-                    number(it.lost())
-                ),
-                (None, Some(series)) => format!("{:>12} series shown", number(series)),
-                (None, None) => String::new(),
-            };
-            let text = format!(
-                "  {:<10} {:<24} {shown}",
-                component.kind,
-                inert(&component.id)
-            );
-            lines.push(Line::styled(
-                text,
-                screen.component_style(component.is_failing),
-            ));
-            lines.extend(
-                component
-                    .error
-                    .as_ref()
-                    .map(|error| Line::raw(format!("    {}", inert(error)))),
-            );
+        });
+        lines.extend(nodes.map(|node| node_line(screen, node)));
+        for exporter in &graph.exporters {
+            if pipeline.exporters.contains(&exporter.component.id) {
+                push_exporter(&mut lines, screen, exporter);
+            }
         }
         lines.push(Line::raw(""));
     }
     frame.render_widget(Paragraph::new(lines), area);
+}
+
+/// A receiver or a processor, with the points that leave it.
+fn node_line(screen: &Screen, node: &GraphNode) -> Line<'static> {
+    let component = &node.component;
+    let points = node.points_out.map_or_else(String::new, number);
+    let rate = node
+        .out_per_second
+        .map_or_else(String::new, |rate| format!("{rate} / s"));
+    let text = format!(
+        "  {:<10} {:<24} {points:>12} points {rate:>12}",
+        component.kind,
+        inert(&component.id)
+    );
+    Line::styled(text, screen.component_style(component.is_failing))
+}
+
+/// An exporter, with its error below it.
+fn push_exporter(lines: &mut Vec<Line<'static>>, screen: &Screen, exporter: &Destination) {
+    let component = &exporter.component;
+    let shown = match (exporter.sent, exporter.series) {
+        (Some(sent), _) => format!(
+            "{:>12} sent, {} held, {} lost",
+            number(sent),
+            number(exporter.held),
+            number(exporter.lost())
+        ),
+        (None, Some(series)) => format!("{:>12} series shown", number(series)),
+        (None, None) => String::new(),
+    };
+    let text = format!(
+        "  {:<10} {:<24} {shown}",
+        component.kind,
+        inert(&component.id)
+    );
+    lines.push(Line::styled(
+        text,
+        screen.component_style(component.is_failing),
+    ));
+    let error = component.error.as_ref();
+    lines.extend(error.map(|error| Line::raw(format!("    {}", inert(error)))));
 }
 
 fn draw_foot(screen: &Screen, frame: &mut Frame<'_>, area: Rect) {

@@ -435,8 +435,39 @@ const OF_SLICE_PORT: [(&str, &str); 4] = [
     ("endpointslice_port_app_protocol", "http"),
 ];
 
+const OF_NODE: [(&str, &str); 3] = [
+    ("node_name", "testnode"),
+    ("node_label_test_label", "testvalue"),
+    ("node_labelpresent_test_label", "true"),
+];
+const OF_CONTAINER: [(&str, &str); 6] = [
+    ("pod_container_name", "c1"),
+    ("pod_container_image", "c1:latest"),
+    ("pod_container_init", "false"),
+    ("pod_container_port_name", "testport"),
+    ("pod_container_port_number", "9000"),
+    ("pod_container_port_protocol", "TCP"),
+];
+const OF_ENDPOINT: [(&str, &str); 8] = [
+    ("endpointslice_endpoint_hostname", "testendpoint1"),
+    ("endpointslice_endpoint_node_name", "testnode"),
+    ("endpointslice_endpoint_zone", "us-east-1a"),
+    ("endpointslice_endpoint_conditions_ready", "true"),
+    ("endpointslice_endpoint_conditions_serving", "true"),
+    ("endpointslice_endpoint_conditions_terminating", "false"),
+    ("endpointslice_address_target_kind", "Pod"),
+    ("endpointslice_address_target_name", "testpod"),
+];
+const OF_OTHER_PORT: [(&str, &str); 6] = [
+    ("pod_container_name", "c1"),
+    ("pod_container_image", "c1:latest"),
+    ("pod_container_init", "false"),
+    ("pod_container_port_name", "otherport"),
+    ("pod_container_port_number", "9001"),
+    ("pod_container_port_protocol", "UDP"),
+];
+
 #[test]
-#[expect(clippy::too_many_lines, reason = "a table of labels")]
 fn a_slice_has_a_target_for_each_address_with_the_labels_of_its_service_pod_and_node() {
     let of_service = service(json!({"ports": []}));
     let cluster = store(&[slice(), of_service, pod(), node()]);
@@ -458,37 +489,14 @@ fn a_slice_has_a_target_for_each_address_with_the_labels_of_its_service_pod_and_
         "1.2.3.4:1111",
     ];
     assert_eq!(addresses(&found), expected);
-    let of_node = [
-        ("node_name", "testnode"),
-        ("node_label_test_label", "testvalue"),
-        ("node_labelpresent_test_label", "true"),
-    ];
-    let of_container = [
-        ("pod_container_name", "c1"),
-        ("pod_container_image", "c1:latest"),
-        ("pod_container_init", "false"),
-        ("pod_container_port_name", "testport"),
-        ("pod_container_port_number", "9000"),
-        ("pod_container_port_protocol", "TCP"),
-    ];
-    let own = [
-        ("endpointslice_endpoint_hostname", "testendpoint1"),
-        ("endpointslice_endpoint_node_name", "testnode"),
-        ("endpointslice_endpoint_zone", "us-east-1a"),
-        ("endpointslice_endpoint_conditions_ready", "true"),
-        ("endpointslice_endpoint_conditions_serving", "true"),
-        ("endpointslice_endpoint_conditions_terminating", "false"),
-        ("endpointslice_address_target_kind", "Pod"),
-        ("endpointslice_address_target_name", "testpod"),
-    ];
     let of_pod = &OF_POD[1..];
     let all = [
         &base[..],
         &OF_SLICE_PORT,
         of_pod,
-        &of_node,
-        &of_container,
-        &own,
+        &OF_NODE,
+        &OF_CONTAINER,
+        &OF_ENDPOINT,
     ]
     .concat();
     assert_target(&found[0], "1.2.3.4:9000", &all);
@@ -497,7 +505,7 @@ fn a_slice_has_a_target_for_each_address_with_the_labels_of_its_service_pod_and_
         ("endpointslice_address_target_kind", "Node"),
         ("endpointslice_address_target_name", "testnode"),
     ];
-    let all = [&base[..], &OF_SLICE_PORT, &of_node, &own].concat();
+    let all = [&base[..], &OF_SLICE_PORT, &OF_NODE, &own].concat();
     assert_target(&found[1], "4.5.6.7:9000", &all);
     let own = [
         (
@@ -511,15 +519,7 @@ fn a_slice_has_a_target_for_each_address_with_the_labels_of_its_service_pod_and_
     ];
     let all = [&base[..], &OF_SLICE_PORT, &own].concat();
     assert_target(&found[2], "2.3.4.5:9000", &all);
-    let other_port = [
-        ("pod_container_name", "c1"),
-        ("pod_container_image", "c1:latest"),
-        ("pod_container_init", "false"),
-        ("pod_container_port_name", "otherport"),
-        ("pod_container_port_number", "9001"),
-        ("pod_container_port_protocol", "UDP"),
-    ];
-    let all = [&base[..], of_pod, &other_port].concat();
+    let all = [&base[..], of_pod, &OF_OTHER_PORT].concat();
     assert_target(&found[3], "1.2.3.4:9001", &all);
 }
 
