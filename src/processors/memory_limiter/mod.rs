@@ -47,6 +47,9 @@ type Resident = fn() -> Option<u64>;
 /// A turn ends after this time, because its poll hangs.
 const TURN_MAX: Duration = Duration::from_secs(10);
 
+/// A target gives up at most this number of polls for others.
+const GIVES_UP_MAX: u32 = 20;
+
 /// Large polls wait this long after a small one was refused.
 const SMALL_FIRST: Duration = Duration::from_secs(5);
 
@@ -81,6 +84,8 @@ struct LimiterState {
     turn: Option<Turn>,
     /// The number of turns so far.
     turns: u64,
+    /// The number of polls that were refused because of this turn.
+    refused: u32,
     /// When a poll with small answers was last refused.
     small_refused: Option<Instant>,
     /// When cached answers and what is stale were last cleared.
@@ -218,9 +223,11 @@ impl Limiter {
             if !is_large {
                 state.small_refused = Some(now);
             }
+            state.refused = state.refused.saturating_add(u32::from(is_taken));
             return Admission::Refused;
         }
         state.turns += 1;
+        state.refused = 0;
         let turn = Turn {
             number: state.turns,
             until: now + TURN_MAX,
@@ -229,12 +236,14 @@ impl Limiter {
         Admission::Turn(turn.number)
     }
 
-    /// The poll of a turn has ended.
-    fn end(&self, turn: u64) {
+    /// The poll of a turn has ended. Gives the number of polls that were refused meanwhile.
+    fn end(&self, turn: u64) -> u32 {
         let mut state = self.lock();
-        if state.turn.is_some_and(|current| current.number == turn) {
-            state.turn = None;
+        if state.turn.is_none_or(|current| current.number != turn) {
+            return 0;
         }
+        state.turn = None;
+        state.refused
     }
 
     fn lock(&self) -> MutexGuard<'_, LimiterState> {
@@ -304,6 +313,7 @@ impl Processor for MemoryLimiter {
         Box::new(LimiterStage {
             limiter: Arc::clone(&self.0),
             turn: None,
+            gives_up: 0,
         })
     }
 
@@ -332,12 +342,28 @@ struct LimiterStage {
     limiter: Arc<Limiter>,
     /// The turn of the current poll.
     turn: Option<u64>,
+    /// The number of polls that it gives up for others: targets that are polled at the same moment
+    /// always ask in the same order, and without this the first one would have every turn.
+    gives_up: u32,
 }
 
 impl LimiterStage {
     fn end_turn(&mut self) {
         if let Some(turn) = self.turn.take() {
-            self.limiter.end(turn);
+            self.gives_up = self.limiter.end(turn).min(GIVES_UP_MAX);
+        }
+    }
+
+    fn ask(&mut self, is_large: bool) -> Admission {
+        match self.gives_up.checked_sub(1) {
+            Some(others) if !self.limiter.has_room() => {
+                self.gives_up = others;
+                Admission::Refused
+            }
+            _ => {
+                self.gives_up = 0;
+                self.limiter.admit(is_large)
+            }
         }
     }
 }
@@ -345,7 +371,7 @@ impl LimiterStage {
 impl Stage for LimiterStage {
     fn admits(&mut self, is_large: bool) -> bool {
         self.end_turn();
-        match self.limiter.admit(is_large) {
+        match self.ask(is_large) {
             Admission::Free => true,
             Admission::Turn(turn) => {
                 self.turn = Some(turn);

@@ -161,6 +161,21 @@ async fn large_answers_come_last() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn targets_that_are_polled_at_the_same_moment_have_their_turns_one_after_the_other() {
+    let limiter = limiter(&config(), || Some(1000 * MIB));
+    let mut targets = [(); 5].map(|()| Way::new(&limiter));
+    let mut polled = [0; 5];
+    for _tick in 0..20 {
+        let admitted = targets.each_mut().map(|way| way.stage.admits(false));
+        assert_eq!(admitted.iter().filter(|is| **is).count(), 1);
+        for (at, way) in targets.iter_mut().enumerate() {
+            polled[at] += u32::from(way.poll());
+        }
+    }
+    assert_eq!(polled, [4; 5]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn its_status_shows_the_limit() {
     static RESIDENT: AtomicU64 = AtomicU64::new(0);
     let limiter = limiter(&config(), || Some(RESIDENT.load(Ordering::SeqCst) * MIB));
