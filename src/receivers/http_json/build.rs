@@ -92,6 +92,7 @@ impl Config {
                 interval: self.collection_interval.get(),
                 initial_delay: self.initial_delay.get(),
                 targets: targets.len(),
+                all_targets: targets.len(),
             },
             shard: self.shard,
             spec,

@@ -79,8 +79,8 @@ pub struct Config {
     pub concurrency: usize,
     /// The most connections that stay open between polls, of all targets together. Each target
     /// keeps one for each endpoint where there is room for those of all targets, else one in all,
-    /// else none. Requests of a poll share a connection if they answer within 50 ms. A third of
-    /// the process' limit of open files bounds this too.
+    /// else none. Requests of a poll share a connection if they answer within 50 ms. Half of the
+    /// process' limit of open files bounds those of all receivers together.
     pub max_idle_conns: usize,
     /// The largest body that is read, compressed or not. The document that is read from it takes at
     /// most seven times as much memory: a larger one is refused, for example one of many small

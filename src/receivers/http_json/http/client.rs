@@ -21,6 +21,7 @@ use tokio::task::yield_now;
 use super::{
     answer::{Answer, ask_directly, classify},
     connection::{Connector, KeptSockets},
+    connection_budget::ConnectionBudget,
     connection_queue::ConnectionQueue,
     redirect,
     transport::{Transport, TransportError, TransportRequest, TransportResponse},
@@ -52,16 +53,6 @@ pub(crate) struct HttpClient {
     budget: Arc<ConnectionBudget>,
     /// How many redirects are followed.
     max_redirects: usize,
-}
-
-/// How many connections may stay open between polls. Each is some 30 KB of buffers, and a file
-/// descriptor: a large fleet has neither to spare.
-#[derive(Debug)]
-pub(crate) struct ConnectionBudget {
-    targets: AtomicUsize,
-    /// What one target would keep.
-    per_target: usize,
-    max: usize,
 }
 
 /// The client of one target.
@@ -123,7 +114,7 @@ impl HttpClient {
 
     /// A client for one target. Without TLS it has connections of its own, if there is no proxy.
     pub(crate) fn for_target(&self, is_clear: bool) -> TargetClient {
-        self.budget.targets.fetch_add(1, Ordering::Relaxed);
+        self.budget.add_target();
         let is_direct = is_clear && self.connector.is_some();
         TargetClient {
             client: self.clone(),
@@ -143,32 +134,9 @@ impl HttpClient {
     }
 }
 
-impl ConnectionBudget {
-    /// Room for `max` connections; each target would keep `per_target`.
-    pub(crate) fn new(per_target: usize, max: usize) -> Self {
-        Self {
-            targets: AtomicUsize::new(0),
-            per_target,
-            max,
-        }
-    }
-
-    /// How many connections each target may keep: one for each endpoint if there is room for those
-    /// of all targets, else one, else none. Which targets are polled over new connections must not
-    /// be a matter of luck.
-    fn kept_per_target(&self) -> usize {
-        let targets = self.targets.load(Ordering::Relaxed).max(1);
-        match self.max / targets {
-            0 => 0,
-            room if room < self.per_target => 1,
-            _ => self.per_target,
-        }
-    }
-}
-
 impl Drop for TargetClient {
     fn drop(&mut self) {
-        self.client.budget.targets.fetch_sub(1, Ordering::Relaxed);
+        self.client.budget.remove_target();
     }
 }
 
@@ -191,7 +159,7 @@ impl Transport for TargetClient {
                 let route = Route::Direct(connector, sockets, max_kept);
                 self.fetch_by(route, request).await
             }
-            None if max_kept == budget.per_target => {
+            None if max_kept == budget.per_target() => {
                 let pooled = Route::Pooled(&self.client.pooled, true);
                 self.fetch_by(pooled, request).await
             }
@@ -457,28 +425,4 @@ impl<'r> Memory<'r> {
 /// Whether the connection went away before an answer began.
 fn is_lost(error: &reqwest::Error) -> bool {
     error.is_request() && !error.is_connect() && !error.is_timeout()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn connections_are_kept_as_long_as_there_is_room_for_those_of_all_targets() {
-        let budget = Arc::new(ConnectionBudget::new(3, 6));
-        let settings = || Ok(ClientBuilder::new().tls_certs_only([]).no_proxy());
-        let client = HttpClient::new(settings, BRIEFLY, &budget).unwrap();
-        let mut targets = Vec::new();
-        for expected in [3, 3, 1, 1, 1, 1, 0] {
-            targets.push(client.for_target(true));
-            assert_eq!(
-                budget.kept_per_target(),
-                expected,
-                "{} targets",
-                targets.len()
-            );
-        }
-        drop(targets);
-        assert_eq!(budget.kept_per_target(), 3);
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -13,8 +13,9 @@ use reqwest::{
 use tokio_rustls::rustls::ClientConfig;
 
 use super::{
-    client::{ConnectionBudget, HttpClient, TargetClient},
+    client::{HttpClient, TargetClient},
     connection::Connector,
+    connection_budget::{ConnectionBudget, ConnectionRoom},
     transport::Transport,
 };
 use crate::{
@@ -23,6 +24,13 @@ use crate::{
     runtime::open_files,
     settings::TargetUrl,
 };
+
+/// The connections that all targets of the process may keep: half of the files that it may open.
+/// Other requests, listeners and files need room too.
+static OF_PROCESS: LazyLock<Arc<ConnectionRoom>> = LazyLock::new(|| {
+    let max = open_files::limit().map_or(usize::MAX, |limit| limit / 2);
+    Arc::new(ConnectionRoom::new(max))
+});
 
 /// Makes the client of each target.
 #[derive(Debug)]
@@ -142,7 +150,8 @@ impl ClientFactory {
     pub(crate) fn new(settings: ClientSettings) -> Result<Self, BuildError> {
         let budget = Arc::new(ConnectionBudget::new(
             settings.endpoints,
-            max_kept(settings.max_idle_conns),
+            settings.max_idle_conns,
+            &OF_PROCESS,
         ));
         let clear = HttpClient::new(|| settings.builder(None), settings.idle, &budget);
         let clear = clear.map_err(BuildError::Client)?;
@@ -190,7 +199,11 @@ impl ClientFactory {
             let builder = self.settings.builder(tls)?;
             Ok(builder.no_proxy().dns_resolver(Arc::clone(&resolver)))
         };
-        let nothing = Arc::new(ConnectionBudget::new(1, 0));
+        let nothing = Arc::new(ConnectionBudget::new(
+            1,
+            0,
+            &Arc::new(ConnectionRoom::new(0)),
+        ));
         let client =
             HttpClient::new(settings, Duration::ZERO, &nothing).map_err(BuildError::Client)?;
         Ok(client.for_target(false))
@@ -208,14 +221,5 @@ impl ClientFactory {
         let client = client.connecting_by(self.connector.clone());
         let client = client.following(self.settings.max_redirects);
         Ok(secure.insert(Secure { tls, client }).clone())
-    }
-}
-
-/// How many connections may be kept of `wanted`: the requests in flight, listeners and files need
-/// room too.
-fn max_kept(wanted: usize) -> usize {
-    match open_files::limit() {
-        Some(limit) => wanted.min(limit / 3),
-        None => wanted,
     }
 }

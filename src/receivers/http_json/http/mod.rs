@@ -4,7 +4,8 @@
 //! (`network`); `clients` builds the HTTP clients of a receiver; `client` sends, in clear text over
 //! a socket of the target's own (`socket`: of TCP or of this machine), and gets an `answer`. The usual
 //! request is a `plain_exchange`; of any other hyper drives a `connection`, on a `resumed_socket` if
-//! the answer turned out not to be a usual one. `connection_queue` lets the requests of a poll share
+//! the answer turned out not to be a usual one. `connection_budget` says how
+//! many connections are kept; `connection_queue` lets the requests of a poll share
 //! a connection; `redirect` follows redirects; `cache_headers` reads what a response
 //! says of its age; `telltale` describes a response that is no document.
 
@@ -13,6 +14,7 @@ pub(super) mod cache_headers;
 mod client;
 pub(super) mod clients;
 mod connection;
+mod connection_budget;
 mod connection_queue;
 pub(super) mod network;
 mod plain_exchange;

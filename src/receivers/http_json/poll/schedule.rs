@@ -12,10 +12,20 @@ use tokio::time::Instant;
 /// So many first polls a second, so that starting a fleet is no herd either.
 const FIRST_POLLS_PER_SECOND: u32 = 50;
 
+/// First polls come together in steps of at most this length: a wake costs more than a poll.
+const FIRST_STEP: Duration = Duration::from_millis(200);
+
+/// So many targets begin at once. It is as many as one step has.
+const FIRST_AT_ONCE: u32 = 10;
+
 /// An interval has this many slots, and the targets of one slot wake together: a wake for each
 /// target costs more than a request (docs/performance.md). So 1 % of the interval has about 2 % of
 /// the polls, and no node notices the grid.
 const SLOTS: u32 = 50;
+
+/// A receiver with at most so many targets has fewer slots, so that about ten of them wake together.
+/// These slots are among the `SLOTS` too, so a receiver that grows stays spread.
+const SLOTS_OF_FEW: [(usize, u32); 2] = [(100, 10), (250, 25)];
 
 /// On its way to the grid, a tick is later than an interval after the one before it by this part of
 /// the interval.
@@ -40,6 +50,8 @@ pub(crate) struct Timing {
     pub(crate) initial_delay: Duration,
     /// How many targets begin together.
     pub(crate) targets: usize,
+    /// How many targets the receiver has.
+    pub(crate) all_targets: usize,
 }
 
 /// What the schedule of a target depends on.
@@ -58,17 +70,20 @@ impl Schedule {
             interval,
             initial_delay,
             targets,
+            ..
         } = plan.timing;
         let targets = u32::try_from(targets).unwrap_or(u32::MAX);
         let ramp = Duration::from_secs(1) * targets / FIRST_POLLS_PER_SECOND;
         let first = match ramp {
-            // One target alone waits for nobody.
-            _ if targets <= 1 => initial_delay,
+            _ if targets <= FIRST_AT_ONCE => initial_delay,
             // The first polls take an interval in any case, so each is made in its slot.
             ramp if ramp >= interval => {
                 initial_delay + plan.until_tick(since_epoch + initial_delay)
             }
-            ramp => initial_delay + ramp.mul_f64(fraction(plan.name)),
+            ramp => {
+                let soon = initial_delay + ramp.mul_f64(fraction(plan.name));
+                soon + plan.until_step(since_epoch + soon)
+            }
         };
         Self::from(plan, now + first, since_epoch + first, 0)
     }
@@ -166,7 +181,22 @@ impl SchedulePlan<'_> {
     fn phase(&self) -> u128 {
         let interval = self.timing.interval;
         let phase = interval.mul_f64(fraction(self.name)).as_nanos();
-        phase - phase % (interval / SLOTS).as_nanos().max(1)
+        phase - phase % (interval / self.slots()).as_nanos().max(1)
+    }
+
+    fn slots(&self) -> u32 {
+        let is_few = |(most, _): &&(usize, u32)| self.timing.all_targets <= *most;
+        let few = SLOTS_OF_FEW.iter().find(is_few);
+        few.map_or(SLOTS, |(_, slots)| *slots)
+    }
+
+    /// Time from `moment` to the next step of the first polls. A slot is a whole number of steps,
+    /// so targets that begin together stay together on their way to the grid.
+    fn until_step(&self, moment: Duration) -> Duration {
+        let slot = (self.timing.interval / SLOTS).as_nanos().max(1);
+        let step = (slot / slot.div_ceil(FIRST_STEP.as_nanos())).max(1);
+        let wait = moment.as_nanos().next_multiple_of(step) - moment.as_nanos();
+        Duration::from_nanos(u64::try_from(wait).unwrap_or(u64::MAX))
     }
 
     /// Time from `moment` to the next tick of the target's grid.
@@ -204,14 +234,18 @@ mod tests {
             interval,
             initial_delay: Duration::ZERO,
             targets,
+            all_targets: targets,
         };
         SchedulePlan { timing, name }
     }
 
     #[test]
-    fn one_target_is_polled_at_once() {
+    fn a_few_targets_are_polled_at_once() {
         let now = Instant::now();
-        assert_eq!(schedule("node", 1, now, Duration::from_secs(7)).due(), now);
+        for targets in [1, 10] {
+            let schedule = schedule("node", targets, now, Duration::from_millis(7_777));
+            assert_eq!(schedule.due(), now);
+        }
     }
 
     #[test]
@@ -244,6 +278,54 @@ mod tests {
             // 3 % of all polls would be a herd.
             assert!(slots.values().all(|count| *count < 300), "{slots:?}");
         }
+    }
+
+    /// How many of `targets` poll at the same moment, moment by moment from the start on.
+    fn together(targets: usize, interval: Duration, ticks: usize) -> Vec<usize> {
+        let (now, start) = (Instant::now(), Duration::from_millis(1_234_567));
+        let mut moments = std::collections::BTreeMap::<_, usize>::new();
+        for target in 0..targets {
+            let mut schedule = Schedule::new(
+                plan(&format!("10.0.0.{target}:9000"), interval, targets),
+                now,
+                start,
+            );
+            for _ in 0..ticks {
+                *moments.entry(schedule.due()).or_default() += 1;
+                schedule.begin(schedule.due());
+                schedule.done(schedule.due());
+            }
+        }
+        moments.into_values().collect()
+    }
+
+    #[test]
+    fn few_targets_do_not_wake_alone_from_the_start_on_and_are_no_herd() {
+        for interval in [Duration::from_secs(10), INTERVAL, INTERVAL * 20] {
+            let moments = together(100, interval, 20);
+            let wakes_a_tick = moments.len().div_ceil(20);
+            assert!(
+                wakes_a_tick <= 16,
+                "{interval:?}: {wakes_a_tick} for 100 targets"
+            );
+            let most = moments.iter().max();
+            assert!(
+                most.is_some_and(|most| *most < 30),
+                "{interval:?}: {most:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_receiver_that_grows_target_by_target_is_no_herd() {
+        let mut slots = std::collections::BTreeMap::<_, u32>::new();
+        for target in 0..10_000 {
+            let name = format!("10.0.{}.{}:9000", target / 256, target % 256);
+            let phase = plan(&name, INTERVAL, target + 1).phase();
+            *slots.entry(phase).or_default() += 1;
+        }
+        assert_eq!(slots.len(), 50);
+        assert!(slots.values().all(|count| *count < 300), "{slots:?}");
     }
 
     /// How far each tick is from the one before it.

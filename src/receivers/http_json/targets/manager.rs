@@ -185,7 +185,11 @@ impl TargetManager {
         };
         let changed = managed.valid(changes.change);
         let mut changed: BTreeMap<_, _> = changed.collect();
-        let (spec, timing) = (Arc::clone(&managed.spec), managed.timing);
+        let spec = Arc::clone(&managed.spec);
+        let timing = Timing {
+            all_targets: managed.targets.len() + changes.start.len(),
+            ..managed.timing
+        };
         for (name, target) in &mut managed.targets {
             let config = match changed.remove(name) {
                 Some(config) => config,

@@ -58,6 +58,7 @@ async fn hosts_that_hang_take_no_place_from_others() {
     let timing = Timing {
         // So many that each first poll is made in its slot.
         targets: 1000,
+        all_targets: 1000,
         ..every(INTERVAL)
     };
     let (longest, polls) = (Arc::default(), Arc::default());

@@ -233,6 +233,7 @@ fn every(interval: Duration) -> Timing {
         interval,
         initial_delay: Duration::ZERO,
         targets: 1,
+        all_targets: 1,
     }
 }
 
