@@ -22,6 +22,8 @@ pub struct Timeout {
     cold: bool,
     /// The latest samples, in a ring: a receiver has many of these windows.
     window: Vec<Sample>,
+    /// The greatest of them.
+    slowest: Sample,
     /// The slot of the next sample. The type fits, because there are [`WINDOW`] slots.
     next: u8,
     /// The smoothed time and its smoothed deviation, as in RFC 6298 §2.
@@ -30,7 +32,7 @@ pub struct Timeout {
 
 /// A time of up to 71 minutes with an error of a tenth of a percent, in two bytes: ten bits of its
 /// microseconds, and the number of halvings. The longer one of two samples is the greater one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Sample(u16);
 
 impl Timeout {
@@ -90,8 +92,7 @@ impl Timeout {
         let least = FLOOR.max(time.saturating_add(deviation.saturating_mul(4)));
         // Nearly every node answers so fast that no quantile of its times counts. To sort them
         // would take longer than all else that is decided about a request.
-        let slowest = self.window.iter().max().copied().map(Duration::from);
-        if slowest.unwrap_or_default().saturating_mul(2) <= least {
+        if Duration::from(self.slowest).saturating_mul(2) <= least {
             return least.min(max);
         }
         least
@@ -103,9 +104,17 @@ impl Timeout {
     fn keep(&mut self, sample: Sample) {
         let slot = usize::from(self.next);
         self.next = self.next.wrapping_add(1);
-        match self.window.get_mut(slot) {
-            Some(oldest) => *oldest = sample,
-            None => self.window.push(sample),
+        let replaced = match self.window.get_mut(slot) {
+            Some(oldest) => std::mem::replace(oldest, sample),
+            None => {
+                self.window.push(sample);
+                Sample::default()
+            }
+        };
+        if sample >= self.slowest {
+            self.slowest = sample;
+        } else if replaced == self.slowest {
+            self.slowest = self.window.iter().max().copied().unwrap_or_default();
         }
     }
 
@@ -167,6 +176,20 @@ mod tests {
             }
         }
     }
+
+    proptest! {
+        #[test]
+        fn the_slowest_sample_is_the_greatest_of_the_window(
+            times in proptest::collection::vec(0_u64..40, 1..3 * WINDOW)
+        ) {
+            let mut timeout = Timeout::default();
+            for time in times {
+                timeout.sample(Duration::from_secs(time));
+                prop_assert_eq!(Some(&timeout.slowest), timeout.window.iter().max());
+            }
+        }
+    }
+
     #[test]
     fn the_latest_samples_come_in_the_order_of_time() {
         let mut timeout = Timeout::default();

@@ -149,6 +149,8 @@ struct EndedAttempt {
     instance: usize,
     sent: Instant,
     limit: Duration,
+    /// When it ended.
+    at: Instant,
 }
 
 /// The failed attempt that made the next one necessary.
@@ -261,8 +263,8 @@ impl TargetResilience {
     }
 
     /// The request that a permit allows.
-    fn order(&self, poll: &PollProgress, held: &AttemptPermit<'_>) -> AttemptRequest {
-        let (now, instance) = (Instant::now(), held.instance);
+    fn order(&self, poll: &PollProgress, held: &AttemptPermit<'_>, now: Instant) -> AttemptRequest {
+        let instance = held.instance;
         self.fleet().note_attempt(now);
         let state = self.lock();
         let remaining = poll.remaining(now);

@@ -57,18 +57,17 @@ impl TargetResilience {
         ended: &EndedAttempt,
         result: Result<AttemptResponse, AttemptError>,
     ) -> NextAction<'_> {
-        let now = Instant::now();
         let mut judged = self.judge(&held, ended, &result);
         let verdict = judged.verdict;
         let is_final = result.as_ref().is_err_and(|miss| miss.is_final);
         judged.elsewhere = !is_final
             && !self.is_once(&self.lock(), &ended.poll, judged.class)
-            && self.may_fail_over(now, ended, &verdict);
+            && self.may_fail_over(ended.at, ended, &verdict);
         // This comes first, so that the failure that makes a fault on the collector's side likely
         // counts against no host. Instances often fail together for reasons of their own, so only
         // the last one counts for a target.
         if !judged.elsewhere {
-            self.tell_guard(now, verdict.host);
+            self.tell_guard(ended.at, verdict.host);
         }
         self.charge(&mut held, ended, &judged, result.as_ref().err());
         self.state.verdict.notify_waiters();
@@ -92,7 +91,7 @@ impl TargetResilience {
         if let Some(asked) = asked {
             let mut state = self.lock();
             let circuit = state.circuits.at_mut(ended.instance);
-            circuit.pause(later(Instant::now(), pause(asked)));
+            circuit.pause(later(ended.at, pause(asked)));
         }
     }
 
@@ -140,8 +139,7 @@ impl TargetResilience {
 
     /// A timeout that is short only because of the poll's deadline says nothing about the host.
     fn class_of(&self, miss: &AttemptError, ended: &EndedAttempt) -> ResultClass {
-        let at_deadline = Instant::now() >= ended.poll.deadline;
-        if miss.class != ResultClass::Timeout || !at_deadline {
+        if miss.class != ResultClass::Timeout || ended.at < ended.poll.deadline {
             return miss.class;
         }
         let state = self.lock();
@@ -165,7 +163,7 @@ impl TargetResilience {
         judged: &Classified,
         miss: Option<&AttemptError>,
     ) {
-        let (now, verdict) = (Instant::now(), &judged.verdict);
+        let (now, verdict) = (ended.at, &judged.verdict);
         let Some(permit) = held.permit.take() else {
             return;
         };
@@ -214,7 +212,7 @@ impl TargetResilience {
     }
 
     fn keep(&self, ended: &EndedAttempt, answer: AttemptResponse) -> NextAction<'_> {
-        let now = Instant::now();
+        let now = ended.at;
         let mut state = self.lock();
         let Some(endpoint) = state.endpoints.get_mut(ended.poll.endpoint) else {
             return NextAction::GiveUp(PollFailure::lost());
@@ -254,7 +252,7 @@ impl TargetResilience {
         judged: &Classified,
         miss: AttemptError,
     ) -> NextAction<'_> {
-        let (now, place) = (Instant::now(), self.place_of(ended));
+        let (now, place) = (ended.at, self.place_of(ended));
         let mut state = self.lock();
         let state = &mut *state;
         let failed = self.failed(state, now, (ended, judged), &miss);
@@ -303,7 +301,7 @@ impl TargetResilience {
         let (mut retry, mut retry_after) = (judged.verdict.retry, miss.retry_after);
         if let Some(asked) = retry_after.filter(|_| state.circuits.are_several()) {
             let circuit = state.circuits.at_mut(instance);
-            circuit.pause(later(now, pause(asked)));
+            circuit.pause(later(ended.at, pause(asked)));
             retry_after = None;
             if retry == RetryAdvice::AfterRetryAfter {
                 retry = RetryAdvice::Yes;

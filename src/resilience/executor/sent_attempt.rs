@@ -32,7 +32,7 @@ impl TargetResilience {
         held: AttemptPermit<'h>,
     ) -> (SentAttempt<'h>, AttemptRequest) {
         let at = Instant::now();
-        let order = self.order(poll, &held);
+        let order = self.order(poll, &held, at);
         let limit = order.timeout;
         (SentAttempt { held, at, limit }, order)
     }
@@ -53,6 +53,7 @@ impl<'h> SentAttempt<'h> {
             instance,
             sent: self.at,
             limit: self.limit,
+            at: Instant::now(),
         };
         FinishedAttempt {
             held: self.held,
