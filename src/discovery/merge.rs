@@ -407,7 +407,11 @@ mod tests {
         let p = in_pool(&["http://a:1", "http://b:1", "http://c:1"]);
         let expected = [&p, &at("http://alone:1"), &in_pool(&["http://q:1"])];
         assert_eq!(located(&merged), expected);
-        let labels: Vec<_> = merged.targets.iter().map(|target| &target.labels).collect();
+        let labels: Vec<_> = merged
+            .targets
+            .iter()
+            .map(|target| &*target.labels)
+            .collect();
         let one = |name: &str, value: &str| Labels::from([(name.to_owned(), value.to_owned())]);
         let expected = [&one("env", "x"), &Labels::new(), &one("rack", "1")];
         assert_eq!(labels, expected, "those that all of them agree on");

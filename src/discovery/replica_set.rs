@@ -1,5 +1,7 @@
 //! Pools: addresses that are the instances of one target together.
 
+use std::sync::Arc;
+
 use super::{DiscoveredTarget, DiscoveryResult, Labels, target::Address};
 use crate::{resilience::instances::INSTANCES_MAX, settings::TargetUrl};
 
@@ -31,7 +33,7 @@ pub(super) struct ReplicaResult {
 struct Replica {
     position: AddressPosition,
     endpoint: TargetUrl,
-    labels: Labels,
+    labels: Arc<Labels>,
 }
 
 impl ReplicaSet {
@@ -49,7 +51,7 @@ impl ReplicaSet {
         self.members.extend(endpoints.map(|endpoint| Replica {
             position,
             endpoint,
-            labels: labels.clone(),
+            labels: Arc::clone(&labels),
         }));
     }
 
@@ -78,7 +80,7 @@ impl ReplicaSet {
                 instances.push(member);
             }
         }
-        target.labels = in_common(&instances);
+        target.labels = Arc::new(in_common(&instances));
         let urls = instances.into_iter().map(|member| member.endpoint);
         target.located = Address::Replicas(urls.collect());
         fates
@@ -88,7 +90,7 @@ impl ReplicaSet {
 /// The labels that all of them have with the same value.
 fn in_common(members: &[Replica]) -> Labels {
     let mut members = members.iter();
-    let first = members.next().map(|first| first.labels.clone());
+    let first = members.next().map(|first| (*first.labels).clone());
     let mut common = first.unwrap_or_default();
     for member in members {
         common.retain(|name, value| member.labels.get(name) == Some(value));

@@ -1,6 +1,6 @@
 //! From the labels of a target to what is polled.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::Labels;
 use crate::settings::TargetUrl;
@@ -30,7 +30,7 @@ pub struct DiscoveredTarget {
     /// `__scheme__`, `__address__` and `__metrics_path__`.
     pub located: Address,
     /// Its other labels but for those that begin with `__`.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Arc<BTreeMap<String, String>>,
 }
 
 /// Where a target is.
@@ -144,10 +144,15 @@ impl DiscoveredTarget {
         {
             return Err(LabelError::TooLong);
         }
+        // A map that was emptied keeps the memory of what it had.
+        let labels = match labels.is_empty() {
+            true => BTreeMap::new(),
+            false => labels,
+        };
         Ok(Self {
             name,
             located,
-            labels,
+            labels: Arc::new(labels),
         })
     }
 }

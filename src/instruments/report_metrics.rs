@@ -31,8 +31,6 @@ const _: () = assert!(
 #[derive(Debug)]
 pub struct ReportMetrics {
     target: Arc<Target>,
-    /// The name of the totals that have exemplars.
-    results_name: Arc<str>,
     /// Index of the first report metric: they follow the metrics of the definition.
     first: usize,
     results: Counts<ReportedOutcome>,
@@ -70,7 +68,6 @@ impl ReportMetrics {
         let endpoints = target.definition.endpoints.len();
         Self {
             target: Arc::clone(target),
-            results_name: results_name(target),
             first: target.definition.instruments.len(),
             // Totals start from zero: Prometheus sees no increase in a series that starts with 1.
             results: (0..endpoints)
@@ -90,7 +87,6 @@ impl ReportMetrics {
     pub fn apply(&mut self, target: &Arc<Target>) {
         if Arc::ptr_eq(&self.target.definition, &target.definition) {
             self.target = Arc::clone(target);
-            self.results_name = results_name(target);
             return;
         }
         let old = std::mem::replace(self, Self::new(target));
@@ -206,12 +202,21 @@ impl ReportMetrics {
         all
     }
 
+    /// What it is about.
+    pub fn target(&self) -> &Arc<Target> {
+        &self.target
+    }
+
     /// The exemplars of the totals.
     pub fn exemplars(&self) -> Vec<Exemplar> {
+        if self.traced.is_empty() {
+            return Vec::new();
+        }
+        let metric = results_name(&self.target);
         let traced = self.traced.iter();
         let traced = traced.filter(|(result, _)| self.has_result(result));
         let exemplars = traced.map(|(result, (trace, time))| Exemplar {
-            metric: Arc::clone(&self.results_name),
+            metric: Arc::clone(&metric),
             attributes: self.attributes(result),
             trace: *trace,
             time: *time,

@@ -90,7 +90,7 @@ impl TargetRow {
             receiver: target.receiver.clone(),
             url: target.url.clone(),
             definition: target.definition.name.clone(),
-            labels: target.labels.clone(),
+            labels: (*target.labels).clone(),
             up: seen.last_poll.map(|_| seen.is_up),
             state: seen.state,
             cause: failure.map(|(at, failure)| Failure::of(path(*at), failure)),

@@ -26,7 +26,7 @@ pub struct Target {
     /// `http` or `https`.
     pub url_scheme: String,
     /// Labels from the configuration, on every series and in the Resource.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Arc<BTreeMap<String, String>>,
     /// The definition of its API.
     pub definition: Arc<Definition>,
 }
@@ -75,7 +75,7 @@ impl Target {
             server_address: String::new(),
             server_port: 0,
             url_scheme: String::new(),
-            labels: BTreeMap::new(),
+            labels: Arc::default(),
             definition: Arc::clone(definition),
         }
     }

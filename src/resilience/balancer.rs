@@ -36,7 +36,7 @@ pub struct BalancerPolicy {
 /// What is known of the instances of a target, for one of its endpoints. Empty if the target is a
 /// single instance.
 #[derive(Debug, Clone, Default)]
-pub struct InstanceLoads(Vec<InstanceLoad>);
+pub struct InstanceLoads(Box<[InstanceLoad]>);
 
 /// Chooses among instances by what is known of them.
 #[derive(Debug, Clone, Copy)]

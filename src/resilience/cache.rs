@@ -68,6 +68,15 @@ pub struct CacheCounts {
     pub expired: u64,
 }
 
+/// The counts of a reader that did not read yet.
+const NOTHING: CacheCounts = CacheCounts {
+    hit: 0,
+    miss: 0,
+    stale: 0,
+    revalidated: 0,
+    expired: 0,
+};
+
 /// The result of a read without a new answer.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Fallback<'a, T> {
@@ -88,7 +97,8 @@ pub enum Fallback<'a, T> {
 pub struct CacheSlot<T> {
     entry: Option<CachedEntry<T>>,
     poll: CacheCounts,
-    api: CacheCounts,
+    /// None until there is another reader.
+    api: Option<Box<CacheCounts>>,
 }
 
 struct CachedEntry<T> {
@@ -116,7 +126,7 @@ impl<T> Default for CacheSlot<T> {
         Self {
             entry: None,
             poll: CacheCounts::default(),
-            api: CacheCounts::default(),
+            api: None,
         }
     }
 }
@@ -253,14 +263,14 @@ impl<T> CacheSlot<T> {
     pub fn counts(&self, reader: Reader) -> &CacheCounts {
         match reader {
             Reader::Poll => &self.poll,
-            Reader::Api => &self.api,
+            Reader::Api => self.api.as_deref().unwrap_or(&NOTHING),
         }
     }
 
     fn counts_mut(&mut self, reader: Reader) -> &mut CacheCounts {
         match reader {
             Reader::Poll => &mut self.poll,
-            Reader::Api => &mut self.api,
+            Reader::Api => self.api.get_or_insert_default(),
         }
     }
 

@@ -84,7 +84,7 @@ pub struct Suspicion {
 /// What is known of the endpoints of one target.
 #[derive(Debug, Clone, Default)]
 pub struct Caution {
-    endpoints: Vec<Standing>,
+    endpoints: Box<[Standing]>,
     /// The only endpoint without an answer when the host last answered.
     in_flight: Option<usize>,
 }
@@ -150,7 +150,7 @@ impl Caution {
     /// Creates the state of this number of endpoints, about which nothing is known.
     pub fn new(endpoints: usize) -> Self {
         Self {
-            endpoints: vec![Standing::default(); endpoints],
+            endpoints: vec![Standing::default(); endpoints].into(),
             in_flight: None,
         }
     }

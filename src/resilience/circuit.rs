@@ -55,9 +55,9 @@ pub struct CircuitPolicy {
 #[derive(Debug, Clone, Default)]
 pub struct Circuit {
     host: Option<Breaker>,
-    endpoints: Vec<Breaker>,
+    endpoints: Box<[Breaker]>,
     /// How often the host failed each endpoint since its last answer.
-    streaks: Vec<u32>,
+    streaks: Box<[u32]>,
     not_before: Option<Instant>,
     /// Whether the last request that says something of the host got no answer.
     is_silent: bool,

@@ -11,12 +11,13 @@ use super::{
     cache::CachePolicy,
     cache::{CacheCounts, Freshness, Reader},
     circuit::{BreakerLevel, Circuit},
+    retry::RetryStop,
     state::{BreakerCounters, BreakerState, BreakerView, TransitionReason},
     target_resilience::TargetResilience,
     target_state::EndpointState,
 };
 use crate::{
-    pipeline::{Number, OwnReading},
+    pipeline::{ErrorType, Number, OwnReading},
     telemetry::{
         names,
         target_metrics::{MetricsLevel, TargetMetric},
@@ -28,6 +29,10 @@ const STATES: [BreakerState; 3] = [
     BreakerState::HalfOpen,
     BreakerState::Open,
 ];
+
+/// Every node has these errors at some time. Their retries are counted from 0, so that a rate sees
+/// the first one. Counters of other errors start with the first one.
+const RETRIED: [ErrorType; 2] = [ErrorType::Timeout, ErrorType::Connect];
 
 /// What is known of a breaker beside its state.
 const BREAKER: [TargetMetric; 7] = [
@@ -263,7 +268,7 @@ fn endpoint_readings(
 ) {
     cache_readings(all, endpoint, of, now);
     let has_retries = all.level.has(TargetMetric::PollRetries, false);
-    for (error_type, count) in endpoint.retries.iter().filter(|_| has_retries) {
+    for (error_type, count) in endpoint.retries.with(&RETRIED).filter(|_| has_retries) {
         let error_type = KeyValue::new(names::ERROR_TYPE, error_type.name());
         let of = attributes(of, &Some(error_type));
         push(
@@ -274,7 +279,7 @@ fn endpoint_readings(
             Number::Unsigned(count),
         );
     }
-    for (reason, count) in endpoint.suppressed.iter() {
+    for (reason, count) in endpoint.suppressed.with(&RetryStop::SUPPRESSING) {
         let attributes = [(names::REASON, reason.name())];
         push(
             all,

@@ -7,17 +7,18 @@ use super::positions::Positions;
 #[derive(Debug, Clone, Default)]
 pub struct PerInstance<T> {
     first: T,
-    others: Vec<T>,
+    others: Box<[T]>,
 }
 
 impl<T> PerInstance<T> {
     /// The value of the only instance.
     pub fn one(first: T) -> Self {
-        Self::new(first, Vec::new())
+        Self::new(first, [])
     }
 
     /// The values of several instances, in the order of their positions.
-    pub fn new(first: T, others: Vec<T>) -> Self {
+    pub fn new(first: T, others: impl IntoIterator<Item = T>) -> Self {
+        let others = others.into_iter().collect();
         Self { first, others }
     }
 
@@ -28,7 +29,7 @@ impl<T> PerInstance<T> {
     {
         let before = std::mem::take(self).into_values();
         let mut values = instances.arrange(before, T::default).into_iter();
-        *self = Self::new(values.next().unwrap_or_default(), values.collect());
+        *self = Self::new(values.next().unwrap_or_default(), values);
     }
 
     /// Converts each value.

@@ -27,7 +27,7 @@ impl Positions {
         &self,
         values: impl IntoIterator<Item = T>,
         mut new: impl FnMut() -> T,
-    ) -> Vec<T> {
+    ) -> Box<[T]> {
         let mut values: Vec<_> = values.into_iter().map(Some).collect();
         let mut kept = |was: usize| values.get_mut(was)?.take();
         let before = self.0.iter();
@@ -45,10 +45,10 @@ mod tests {
     fn values_of_entries_that_stay_move_and_the_others_are_new() {
         let (before, now) = (["a", "b", "c"], ["c", "x", "a"]);
         let positions = Positions::of(&now, &before, |now, before| now == before);
-        assert_eq!(positions.arrange([1, 2, 3], || 0), [3, 0, 1]);
-        assert_eq!(positions.arrange(Vec::new(), || 0), [0, 0, 0]);
+        assert_eq!(*positions.arrange([1, 2, 3], || 0), [3, 0, 1]);
+        assert_eq!(*positions.arrange([], || 0), [0, 0, 0]);
         let places = [0, 1, 2].map(|was| positions.now_at(was));
         assert_eq!(places, [Some(2), None, Some(0)]);
-        assert_eq!(Positions::all_new(2).arrange([1, 2], || 0), [0, 0]);
+        assert_eq!(*Positions::all_new(2).arrange([1, 2], || 0), [0, 0]);
     }
 }

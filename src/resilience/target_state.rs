@@ -29,10 +29,6 @@ use crate::{
     runtime::Clock,
 };
 
-/// Every node has these errors at some time. Their retries are counted from 0, so that a rate sees
-/// the first one. Counters of other errors start with the first one.
-const RETRIED: [ErrorType; 2] = [ErrorType::Timeout, ErrorType::Connect];
-
 /// The state of a target with one definition.
 #[derive(Debug)]
 pub(super) struct TargetState {
@@ -56,13 +52,13 @@ pub(super) struct HostState {
     pub(super) circuits: PerInstance<Circuit>,
     pub(super) recorder: Recorder,
     pub(super) rng: Rng,
-    pub(super) endpoints: Vec<EndpointState>,
+    pub(super) endpoints: Box<[EndpointState]>,
     pub(super) caution: Caution,
     /// How many tasks poll the target: one, two for a moment of a reload, or none.
     pub(super) polling: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct EndpointState {
     pub(super) timeouts: PerInstance<Timeout>,
     pub(super) loads: InstanceLoads,
@@ -113,7 +109,7 @@ impl HostState {
             circuits: PerInstance::default(),
             recorder: Recorder::default(),
             rng,
-            endpoints: Vec::new(),
+            endpoints: Box::default(),
             caution: Caution::default(),
             polling: 0,
         };
@@ -163,28 +159,6 @@ impl EndpointState {
     }
 }
 
-impl Default for EndpointState {
-    fn default() -> Self {
-        Self {
-            timeouts: PerInstance::default(),
-            loads: InstanceLoads::default(),
-            slot: CacheSlot::default(),
-            kept_from: None,
-            asked_at: 0,
-            flight: SingleFlight::default(),
-            objective: None,
-            retries: RETRIED
-                .map(|error_type| (error_type, 0))
-                .into_iter()
-                .collect(),
-            suppressed: RetryStop::SUPPRESSING
-                .map(|reason| (reason, 0))
-                .into_iter()
-                .collect(),
-        }
-    }
-}
-
 impl PolledTarget {
     pub(super) fn new(state: &Arc<TargetState>) -> Self {
         state.lock().polling += 1;
@@ -203,4 +177,17 @@ impl Drop for PolledTarget {
 fn seed(clock: &Clock, position: usize) -> u64 {
     let time = u64::try_from(clock.since_epoch().as_nanos()).unwrap_or_default();
     time ^ (position as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_of_three_endpoints_takes_no_larger_blocks_of_memory() {
+        // The sizes that the allocator has; an `Arc` adds its two counters.
+        let counters = 2 * size_of::<usize>();
+        assert!(counters + size_of::<TargetState>() <= 512);
+        assert!(3 * size_of::<EndpointState>() <= 1280);
+    }
 }

@@ -6,7 +6,10 @@ use std::{
     time::SystemTime,
 };
 
-use opentelemetry::{KeyValue, metrics::Counter};
+use opentelemetry::{
+    KeyValue,
+    metrics::{BoundCounter, Counter},
+};
 
 use super::target_pipeline::{
     BuiltStages, ExporterFanOut, Exporters, PipelineTail, ProcessorNode, ReadScopes, TargetPipeline,
@@ -30,33 +33,46 @@ pub(super) struct MetricsPipeline {
     fan_out: Arc<ExporterFanOut>,
     steps: Arc<[Arc<ProcessorNode>]>,
     schemas: Schemas,
-    own_scope: Arc<str>,
     telemetry: PipelineTelemetry,
+    common: Arc<TargetCommon>,
 }
 
-#[derive(Clone)]
 struct PipelineTelemetry {
     scraped: Counter<u64>,
     errored: Counter<u64>,
+}
+
+/// The counters of the points of one receiver.
+struct PointCounters {
+    scraped: BoundCounter<u64>,
+    errored: BoundCounter<u64>,
+}
+
+/// What all targets of a pipeline have in common.
+struct TargetCommon {
+    /// The scope of what the collector says of a target.
+    own_scope: Arc<str>,
     logged: LoggedProblems,
 }
 
 /// The problems that the log already has: each reason once for a metric of a definition, whatever
 /// the number of targets and polls.
-#[derive(Clone, Default)]
-struct LoggedProblems(Arc<Mutex<HashSet<(u64, usize, ProblemReason)>>>);
+#[derive(Default)]
+struct LoggedProblems(Mutex<HashSet<(u64, usize, ProblemReason)>>);
 
 /// The pipeline of one target.
 pub(super) struct TargetSink {
-    target: Arc<Target>,
     own: ReportMetrics,
-    own_scope: Arc<str>,
     /// Whether its last answers were large.
     was_large: bool,
     target_pipeline: TargetPipeline,
-    telemetry: PipelineTelemetry,
-    receiver: [KeyValue; 1],
+    counters: PointCounters,
+    common: Arc<TargetCommon>,
 }
+
+/// A target has one of these for each pipeline. Beside the pointer to its pipeline, it fits into
+/// 1,024 bytes, and the allocator would give 1,280 to a larger one.
+const _: () = assert!(size_of::<TargetSink>() <= 1024 - size_of::<usize>());
 
 /// The schemas of targets, by definition, number of instances and beginning of the names of report
 /// metrics. All such targets share one schema.
@@ -83,7 +99,6 @@ impl MetricsPipeline {
         let telemetry = PipelineTelemetry {
             scraped: names::SCRAPED_POINTS.counter(meter),
             errored: names::ERRORED_POINTS.counter(meter),
-            logged: LoggedProblems::default(),
         };
         Self {
             id: id.clone(),
@@ -91,8 +106,11 @@ impl MetricsPipeline {
             tail: PipelineTail::new(steps, &fan_out, meter),
             fan_out,
             schemas: Schemas::default(),
-            own_scope: instruments::SCOPE.into(),
             telemetry,
+            common: Arc::new(TargetCommon {
+                own_scope: instruments::SCOPE.into(),
+                logged: LoggedProblems::default(),
+            }),
         }
     }
 
@@ -133,17 +151,12 @@ impl MetricsPipeline {
 
     /// Adds a target.
     pub(super) fn open(&self, target: &Arc<Target>) -> TargetSink {
-        let receiver = [KeyValue::new(names::RECEIVER, target.receiver.clone())];
-        self.telemetry.scraped.add(0, &receiver);
-        self.telemetry.errored.add(0, &receiver);
         TargetSink {
-            target: Arc::clone(target),
             own: ReportMetrics::new(target),
-            own_scope: Arc::clone(&self.own_scope),
             was_large: false,
             target_pipeline: TargetPipeline::new(self.build(target)),
-            telemetry: self.telemetry.clone(),
-            receiver,
+            counters: self.telemetry.of_receiver(target),
+            common: Arc::clone(&self.common),
         }
     }
 
@@ -151,8 +164,8 @@ impl MetricsPipeline {
     pub(super) fn apply(&self, sink: &mut TargetSink, target: &Arc<Target>) {
         sink.target_pipeline.apply(self.build(target));
         sink.own.apply(target);
-        sink.target = Arc::clone(target);
-        sink.telemetry = self.telemetry.clone();
+        sink.counters = self.telemetry.of_receiver(target);
+        sink.common = Arc::clone(&self.common);
     }
 
     fn build(&self, target: &Arc<Target>) -> BuiltStages {
@@ -164,7 +177,25 @@ impl MetricsPipeline {
     }
 }
 
+impl PipelineTelemetry {
+    /// The counters of the receiver that polls a target. They are shown from now on.
+    fn of_receiver(&self, target: &Target) -> PointCounters {
+        let receiver = [KeyValue::new(names::RECEIVER, target.receiver.clone())];
+        let counters = PointCounters {
+            scraped: self.scraped.bind(&receiver),
+            errored: self.errored.bind(&receiver),
+        };
+        counters.scraped.add(0);
+        counters.errored.add(0);
+        counters
+    }
+}
+
 impl TargetSink {
+    fn target(&self) -> &Target {
+        self.own.target()
+    }
+
     /// Whether it can take another poll now.
     pub(super) fn admits(&mut self) -> bool {
         self.target_pipeline.admits(self.was_large)
@@ -175,7 +206,7 @@ impl TargetSink {
         if let Some(is_large) = is_large(&poll) {
             self.was_large = is_large;
         }
-        let readings = mapping::map(&self.target.definition, &mut poll);
+        let readings = mapping::map(&self.target().definition, &mut poll);
         self.count(&poll, &readings);
         self.own.observe(&poll, &readings);
         self.target_pipeline.put(
@@ -184,7 +215,7 @@ impl TargetSink {
         );
         let own = self.own.readings(&poll, self.target_pipeline.resets());
         let ourselves = ReadScopes {
-            scopes: vec![Arc::clone(&self.own_scope)],
+            scopes: vec![Arc::clone(&self.common.own_scope)],
             ..self.nothing(&poll)
         };
         self.target_pipeline.put(ourselves, own);
@@ -198,7 +229,7 @@ impl TargetSink {
             time: poll.time(),
             // If a body has the start time of its node, the start time of its scope is added to
             // this one.
-            starts: vec![(Arc::clone(&self.own_scope), poll.counting_since)],
+            starts: vec![(Arc::clone(&self.common.own_scope), poll.counting_since)],
             scopes: Vec::new(),
             lost: Vec::new(),
         }
@@ -207,7 +238,7 @@ impl TargetSink {
     /// What was read; all that the target counts began at `start`, if that is known.
     fn read(&self, poll: &Poll, start: Option<SystemTime>) -> ReadScopes {
         let mut read = self.nothing(poll);
-        let endpoints = self.target.definition.endpoints.iter();
+        let endpoints = self.target().definition.endpoints.iter();
         let scopes = endpoints.clone().map(|of| Arc::clone(&of.scope));
         let starts = scopes.filter_map(|scope| Some((scope, start?)));
         read.starts.extend(starts);
@@ -224,22 +255,20 @@ impl TargetSink {
 
     fn count(&self, poll: &Poll, readings: &Readings) {
         let errored = readings.problems.iter().map(|problem| problem.count).sum();
-        self.telemetry
-            .scraped
-            .add(readings.values.len() as u64, &self.receiver);
-        self.telemetry.errored.add(errored, &self.receiver);
+        self.counters.scraped.add(readings.values.len() as u64);
+        self.counters.errored.add(errored);
         for problem in &readings.problems {
             self.log(poll, problem);
         }
     }
 
     fn log(&self, poll: &Poll, problem: &Problem) {
-        let definition = &self.target.definition;
+        let definition = &self.target().definition;
         let metric = definition.subject(problem.instrument);
         macro_rules! log {
             ($level:ident, $hint:expr, $message:literal) => {
                 tracing::$level!(
-                    target = self.target.name,
+                    target = self.target().name,
                     metric,
                     reason = problem.reason.name(),
                     detail = problem.detail,
@@ -248,7 +277,7 @@ impl TargetSink {
                 )
             };
         }
-        match self.telemetry.logged.is_new(definition.digest, problem) {
+        match self.common.logged.is_new(definition.digest, problem) {
             true => log!(
                 warn,
                 mapping::explain(definition, poll, problem),

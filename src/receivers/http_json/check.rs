@@ -52,7 +52,7 @@ impl Config {
                 at.error(&["targets", &position], message, diagnostics);
             }
             let labels = self.targets.get(index).map(|target| &target.labels);
-            for label in labels.into_iter().flatten().map(|(label, _)| label) {
+            for label in labels.into_iter().flat_map(|labels| labels.keys()) {
                 if label.is_empty() || label == "target" {
                     let message = format!("`{label}` cannot be a label: the collector sets it");
                     at.error(

@@ -135,10 +135,10 @@ pub struct TargetConfig {
     pub name: Option<String>,
     /// Labels of all series of the target. They are also attributes of its Resource.
     #[serde(default)]
-    pub labels: BTreeMap<String, String>,
+    pub labels: Arc<BTreeMap<String, String>>,
     /// Authentication of requests to this target, in place of that of the receiver.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub auth: Option<ClientAuthConfig>,
+    pub auth: Option<Box<ClientAuthConfig>>,
 }
 
 /// How several instances are related.
@@ -228,7 +228,7 @@ impl Config {
         let of_targets = self
             .targets
             .iter()
-            .filter_map(|target| target.auth.as_ref());
+            .filter_map(|target| target.auth.as_deref());
         std::iter::once(&self.auth).chain(of_targets)
     }
 
@@ -249,7 +249,7 @@ impl TargetConfig {
             endpoints: Vec::new(),
             mode: None,
             name: None,
-            labels: BTreeMap::new(),
+            labels: Arc::default(),
             auth: None,
         }
     }
@@ -261,7 +261,7 @@ impl TargetConfig {
             endpoints,
             mode: Some(Mode::Replicas),
             name: None,
-            labels: BTreeMap::new(),
+            labels: Arc::default(),
             auth: None,
         }
     }
@@ -273,7 +273,7 @@ impl TargetConfig {
         }
         let alone = |url: &TargetUrl| Self {
             name: Some(format!("{}@{}", self.display_name(), url.address())),
-            labels: self.labels.clone(),
+            labels: Arc::clone(&self.labels),
             auth: self.auth.clone(),
             ..Self::at(url.clone())
         };
@@ -301,7 +301,7 @@ impl TargetConfig {
     pub(super) fn instances(&self) -> Option<PerInstance<&TargetUrl>> {
         let mut urls = self.urls();
         let first = urls.next()?;
-        Some(PerInstance::new(first, urls.collect()))
+        Some(PerInstance::new(first, urls))
     }
 
     /// The key that assigns it to a shard: its address, or the name of a pool, whose instances

@@ -68,7 +68,7 @@ impl TargetSpec {
     /// Who asks the target.
     pub(crate) fn asker(&self) -> Asker<'_> {
         let PollSettings { config, .. } = &self.receiver.settings;
-        let auth = self.config.auth.as_ref().unwrap_or(&config.auth);
+        let auth = self.config.auth.as_deref().unwrap_or(&config.auth);
         let authenticators = &self.receiver.context.authenticators;
         Asker {
             headers: &config.headers,

@@ -108,7 +108,7 @@ pub(super) fn target(name: &str, labels: &[(&str, &str)]) -> Arc<Target> {
         server_address: "127.0.0.1".to_owned(),
         server_port: 9000,
         url_scheme: "http".to_owned(),
-        labels: labels.iter().map(owned).collect(),
+        labels: Arc::new(labels.iter().map(owned).collect()),
         definition: Arc::new(Definition {
             name: "betanet".to_owned(),
             resource: BTreeMap::new(),

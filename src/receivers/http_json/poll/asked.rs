@@ -119,7 +119,7 @@ mod tests {
 
     fn asked(definition: &Arc<Definition>) -> Result<AskedRequest, UnaskableError> {
         let mut target = Target::named("a", definition);
-        target.labels = BTreeMap::from([("zone".to_owned(), "z".to_owned())]);
+        target.labels = Arc::new(BTreeMap::from([("zone".to_owned(), "z".to_owned())]));
         let request = &definition.endpoints.first().unwrap().request;
         let url = match request.fixed() {
             Some(fixed) => EndpointUrl::Fixed(format!("http://a{}", fixed.path).parse().unwrap()),

@@ -16,7 +16,7 @@ use crate::{
 /// Polls one target as one definition says.
 pub(crate) struct TargetPoller {
     pub(crate) target: Arc<Target>,
-    pub(crate) endpoints: Vec<EndpointPoller>,
+    pub(crate) endpoints: Box<[EndpointPoller]>,
     pub(crate) host: Arc<TargetResilience>,
     pub(crate) clock: Clock,
     pub(crate) board: Arc<StatusBoard>,

@@ -26,7 +26,7 @@ impl From<&DiscoveredTarget> for TargetConfig {
     fn from(target: &DiscoveredTarget) -> Self {
         Self {
             name: Some(target.name.clone()),
-            labels: target.labels.clone(),
+            labels: Arc::clone(&target.labels),
             ..match &target.located {
                 Address::Single(url) => Self::at(url.clone()),
                 Address::Replicas(urls) => Self::pool(urls.clone()),

@@ -138,7 +138,7 @@ impl ReceiverSpec {
         host: &Arc<TargetResilience>,
         instances: &PerInstance<&TargetUrl>,
         parts: &TargetParts,
-    ) -> Result<Vec<EndpointPoller>, BuildError> {
+    ) -> Result<Box<[EndpointPoller]>, BuildError> {
         let endpoints = target.definition.endpoints.iter().enumerate();
         let endpoints = endpoints.map(|(index, endpoint)| {
             let labels = endpoint.labels();
@@ -209,7 +209,7 @@ impl TargetConfig {
             server_address: first.host().to_owned(),
             server_port: first.port(),
             url_scheme: first.get().scheme().to_owned(),
-            labels: self.labels.clone(),
+            labels: Arc::clone(&self.labels),
             definition: Arc::clone(definition),
         }
     }

@@ -54,7 +54,7 @@ mod tests {
         Arc::new(TargetConfig {
             // Some have their address as name.
             name: (name > 0).then(|| format!("n{name}")),
-            labels: BTreeMap::from([("l".to_owned(), label.to_string())]),
+            labels: Arc::new(BTreeMap::from([("l".to_owned(), label.to_string())])),
             ..TargetConfig::at(url.parse().unwrap())
         })
     }

@@ -309,7 +309,7 @@ pub(super) fn replicas(
 
 fn instances(labs: &[Arc<ScriptedServer>]) -> PerInstance<Arc<dyn Transport>> {
     let mut servers = labs.iter().map(|lab| Arc::clone(lab) as Arc<dyn Transport>);
-    PerInstance::new(servers.next().unwrap(), servers.collect())
+    PerInstance::new(servers.next().unwrap(), servers)
 }
 
 fn before_each(
@@ -345,7 +345,7 @@ fn before_strangers(
     let host = TargetResilience::new(&fleet.join(), "node", keys, &clock);
     TargetPoller {
         target: Arc::new(Target::named("node", &definition)),
-        endpoints: Vec::new(),
+        endpoints: Box::default(),
         host: Arc::new(host),
         clock,
         board: Arc::new(StatusBoard::default()),
@@ -409,7 +409,7 @@ pub(super) fn reloaded(
     let server = Arc::clone(lab) as Arc<dyn Transport>;
     TargetPoller {
         target: Arc::new(Target::named("node", &definition)),
-        endpoints: Vec::new(),
+        endpoints: Box::default(),
         host: Arc::new(host),
         clock: old.clock.clone(),
         board: Arc::clone(&old.board),

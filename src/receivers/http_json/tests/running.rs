@@ -165,7 +165,7 @@ fn target(name: &str) -> TargetConfig {
 
 fn labelled(name: &str, label: &str) -> TargetConfig {
     TargetConfig {
-        labels: BTreeMap::from([("site".to_owned(), label.to_owned())]),
+        labels: Arc::new(BTreeMap::from([("site".to_owned(), label.to_owned())])),
         ..target(name)
     }
 }
