@@ -71,6 +71,16 @@ impl<S: Clone> PollLoop<'_, S> {
                     Some(turn) => return PollingEnded::Changed(turn),
                 }
             }
+            // A trial request or a reader does not wait.
+            let _turn = match next.is_tick {
+                true => {
+                    self.poller
+                        .places
+                        .poll_turn(self.state.schedule.patience())
+                        .await
+                }
+                false => None,
+            };
             if Box::pin(self.poll(&next)).await {
                 return PollingEnded::Unknown;
             }

@@ -137,6 +137,12 @@ impl Schedule {
         };
     }
 
+    /// The longest time that a poll waits for others: that of a slot, and never so long that somebody
+    /// would notice.
+    pub(crate) fn patience(&self) -> Duration {
+        (self.interval / SLOTS).min(Duration::from_millis(250))
+    }
+
     /// When the next poll is due.
     pub(crate) fn due(&self) -> Instant {
         self.due

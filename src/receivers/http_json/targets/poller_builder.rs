@@ -129,6 +129,7 @@ impl ReceiverSpec {
             board: Arc::clone(&self.context.board),
             telemetry: Arc::clone(&self.shared.telemetry),
             level: self.level,
+            places: Arc::clone(&self.shared.places),
         })
     }
 
