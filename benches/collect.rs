@@ -44,12 +44,12 @@ const ROUNDS: usize = 20;
 const MOST_COLLECT: Limit = Limit {
     calls: 85,
     bytes: 18_000,
-    kept: 7_500,
+    kept: 6_800,
 };
 const MOST_SHOW: Limit = Limit {
     calls: 1,
     bytes: 100,
-    kept: 2_700,
+    kept: 2_500,
 };
 const MOST_PUSH: Limit = Limit {
     calls: 16,
