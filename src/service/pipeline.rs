@@ -178,7 +178,7 @@ impl MetricsPipeline {
 }
 
 impl PipelineTelemetry {
-    /// The counters of the receiver that polls a target. They are shown from now on.
+    /// The counters of the receiver that polls a target. Their series begin with zero.
     fn of_receiver(&self, target: &Target) -> PointCounters {
         let receiver = [KeyValue::new(names::RECEIVER, target.receiver.clone())];
         let counters = PointCounters {

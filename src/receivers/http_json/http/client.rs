@@ -426,3 +426,25 @@ impl<'r> Memory<'r> {
 fn is_lost(error: &reqwest::Error) -> bool {
     error.is_request() && !error.is_connect() && !error.is_timeout()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::receivers::http_json::http::connection_budget::ConnectionRoom;
+
+    #[test]
+    fn a_target_takes_room_for_connections_as_long_as_it_is_there() {
+        let process = Arc::new(ConnectionRoom::new(100));
+        let budget = Arc::new(ConnectionBudget::new(3, 6, &process));
+        let settings = || Ok(ClientBuilder::new().tls_certs_only([]).no_proxy());
+        let client = HttpClient::new(settings, BRIEFLY, &budget).unwrap();
+        let mut targets = Vec::new();
+        for expected in [3, 3, 1, 1, 1, 1, 0] {
+            targets.push(client.for_target(true));
+            let targets = targets.len();
+            assert_eq!(budget.kept_per_target(), expected, "{targets} targets");
+        }
+        drop(targets);
+        assert_eq!(budget.kept_per_target(), 3);
+    }
+}

@@ -4,10 +4,10 @@
 //! (`network`); `clients` builds the HTTP clients of a receiver; `client` sends, in clear text over
 //! a socket of the target's own (`socket`: of TCP or of this machine), and gets an `answer`. The usual
 //! request is a `plain_exchange`; of any other hyper drives a `connection`, on a `resumed_socket` if
-//! the answer turned out not to be a usual one. `connection_budget` says how
-//! many connections are kept; `connection_queue` lets the requests of a poll share
-//! a connection; `redirect` follows redirects; `cache_headers` reads what a response
-//! says of its age; `telltale` describes a response that is no document.
+//! the answer turned out not to be a usual one. `connection_budget` says how many connections are
+//! kept; `connection_queue` lets the requests of a poll share a connection; `redirect` follows
+//! redirects; `cache_headers` reads what a response says of its age; `telltale` describes a
+//! response that is no document.
 
 mod answer;
 pub(super) mod cache_headers;

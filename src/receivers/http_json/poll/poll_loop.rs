@@ -72,13 +72,9 @@ impl<S: Clone> PollLoop<'_, S> {
                 }
             }
             // A trial request or a reader does not wait.
+            let patience = self.state.schedule.patience();
             let _turn = match next.is_tick {
-                true => {
-                    self.poller
-                        .places
-                        .poll_turn(self.state.schedule.patience())
-                        .await
-                }
+                true => self.poller.places.poll_turn(patience).await,
                 false => None,
             };
             if Box::pin(self.poll(&next)).await {
