@@ -44,34 +44,8 @@ impl Compiler<'_, '_> {
             self.error(&["pages"], message);
             return None;
         }
-        let is_number = pages.until_empty.is_some();
-        for (key, is_there) in [
-            ("from", pages.from.is_some()),
-            ("step", pages.step.is_some()),
-        ] {
-            if is_there && !is_number {
-                self.error(&["pages", key], "belongs to `until_empty`");
-            }
-        }
-        if pages.step == Some(0) {
-            self.error(&["pages", "step"], "requires positive value");
-        }
-        let needs_parameter = is_number || pages.cursor.is_some();
-        let parameter = pages.parameter.clone().filter(|name| !name.is_empty());
-        match (&parameter, needs_parameter) {
-            (None, true) => {
-                let message = "missing key `parameter`: the name in the query that says which page \
-                               is asked for";
-                self.error(&["pages"], message);
-                return None;
-            }
-            (Some(_), false) => {
-                let message = "belongs to `cursor` and `until_empty`";
-                self.error(&["pages", "parameter"], message);
-            }
-            _ => {}
-        }
-        let parameter = parameter.unwrap_or_default();
+        self.check_numbers(pages);
+        let parameter = self.page_parameter(pages)?;
         if by_header {
             return Some(PageSource::LinkHeader);
         }
@@ -89,6 +63,41 @@ impl Compiler<'_, '_> {
             step: pages.step.unwrap_or(1),
             until_empty: self.page_path("until_empty", until_empty)?,
         })
+    }
+
+    /// Checks the keys of numbered pages.
+    fn check_numbers(&mut self, pages: &PagesFile) {
+        for (key, is_there) in [
+            ("from", pages.from.is_some()),
+            ("step", pages.step.is_some()),
+        ] {
+            if is_there && pages.until_empty.is_none() {
+                self.error(&["pages", key], "belongs to `until_empty`");
+            }
+        }
+        if pages.step == Some(0) {
+            self.error(&["pages", "step"], "requires positive value");
+        }
+    }
+
+    /// The parameter of the query that says which page is asked for; empty where there is none.
+    fn page_parameter(&mut self, pages: &PagesFile) -> Option<String> {
+        let is_needed = pages.until_empty.is_some() || pages.cursor.is_some();
+        let parameter = pages.parameter.clone().filter(|name| !name.is_empty());
+        match (&parameter, is_needed) {
+            (None, true) => {
+                let message = "missing key `parameter`: the name in the query that says which page \
+                               is asked for";
+                self.error(&["pages"], message);
+                return None;
+            }
+            (Some(_), false) => {
+                let message = "belongs to `cursor` and `until_empty`";
+                self.error(&["pages", "parameter"], message);
+            }
+            _ => {}
+        }
+        Some(parameter.unwrap_or_default())
     }
 
     fn page_path(&mut self, key: &str, text: &str) -> Option<Path> {

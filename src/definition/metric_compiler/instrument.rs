@@ -41,25 +41,7 @@ impl MetricCompiler<'_> {
             delta: None,
         };
         let instruments = &mut self.definition.instruments;
-        let differs_in_case = |known: &&Arc<Instrument>| {
-            known.name != new.name && known.name.eq_ignore_ascii_case(&new.name)
-        };
-        if let Some(other) = instruments.iter().find(differs_in_case) {
-            let message = format!(
-                "`{}` and `{}` above differ in case only, and OpenTelemetry takes them for one name",
-                new.name, other.name
-            );
-            cursor.error(&["name"], message, self.diagnostics);
-            return None;
-        }
-        let mut same_name = instruments.iter().filter(|known| known.name == new.name);
-        let differs = same_name.next().map(|known| differences(known, &new));
-        if let Some(differs) = differs.filter(|differs| !differs.is_empty()) {
-            let message = format!(
-                "`{}` stands above with another {}: entries of one name are one metric",
-                metric.name,
-                list(&differs)
-            );
+        if let Some(message) = conflict(instruments, &new) {
             cursor.error(&["name"], message, self.diagnostics);
             return None;
         }
@@ -75,6 +57,28 @@ impl MetricCompiler<'_> {
         });
         Some(index)
     }
+}
+
+/// Why an instrument cannot stand beside those that are known, if it cannot.
+fn conflict(known: &[Arc<Instrument>], new: &Instrument) -> Option<String> {
+    let differs_in_case = |known: &&Arc<Instrument>| {
+        known.name != new.name && known.name.eq_ignore_ascii_case(&new.name)
+    };
+    if let Some(other) = known.iter().find(differs_in_case) {
+        return Some(format!(
+            "`{}` and `{}` above differ in case only, and OpenTelemetry takes them for one name",
+            new.name, other.name
+        ));
+    }
+    let same_name = known.iter().find(|known| known.name == new.name)?;
+    let differs = differences(same_name, new);
+    (!differs.is_empty()).then(|| {
+        format!(
+            "`{}` stands above with another {}: entries of one name are one metric",
+            new.name,
+            list(&differs)
+        )
+    })
 }
 
 /// The properties in which two entries with the same name differ.

@@ -305,6 +305,24 @@ fn the_recorder_keeps_the_latest_decisions_and_shows_the_gap() {
     assert_eq!(json[63]["instance"], "b:2");
 }
 
+/// Number, minute and second, event and times of each decision.
+fn told(recorder: &Recorder) -> (Vec<String>, serde_json::Value) {
+    let endpoints = ["a", "b"].map(|id| EndpointLabels::new(id, "/x"));
+    let names = Names {
+        endpoints: &endpoints,
+        instances: &[],
+    };
+    let json = serde_json::to_value(recorder.told(names)).unwrap();
+    let decisions = json.as_array().unwrap().iter();
+    let lines = decisions.map(|it| {
+        let number = &it["number"];
+        let (at, event) = (it["at"].as_str().unwrap(), it["event"].as_str().unwrap());
+        let at = at.get(14..19).unwrap();
+        format!("{number} {at} {event} ×{}", it["times"])
+    });
+    (lines.collect(), json)
+}
+
 #[test]
 fn what_repeats_at_each_poll_of_an_outage_is_counted_in_one_decision() {
     let mut recorder = Recorder::default();
@@ -338,25 +356,9 @@ fn what_repeats_at_each_poll_of_an_outage_is_counted_in_one_decision() {
         places[0],
         refused(BreakerLevel::Endpoint, 3),
     );
-    let endpoints = ["a", "b"].map(|id| EndpointLabels::new(id, "/x"));
-    let names = Names {
-        endpoints: &endpoints,
-        instances: &[],
-    };
-    let json = serde_json::to_value(recorder.told(names)).unwrap();
-    let told: Vec<_> = json
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|it| {
-            let number = &it["number"];
-            let (at, event) = (it["at"].as_str().unwrap(), it["event"].as_str().unwrap());
-            let at = at.get(14..19).unwrap();
-            format!("{number} {at} {event} ×{}", it["times"])
-        })
-        .collect();
+    let (lines, json) = told(&recorder);
     assert_eq!(
-        told,
+        lines,
         [
             "1 03:19 refused ×200",
             "2 03:19 served_stale ×200",

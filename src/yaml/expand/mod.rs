@@ -86,6 +86,14 @@ struct Expander<'e> {
     text: usize,
 }
 
+/// The parts of a scalar as one text.
+#[derive(Default)]
+struct Joined {
+    text: String,
+    /// Whether a part is a variable without a value.
+    unset: bool,
+}
+
 /// A mistake in a reference, and its position in the text, in characters.
 struct Mistake {
     offset: usize,
@@ -150,40 +158,9 @@ impl Expander<'_> {
         place: &Place,
         keys: &[String],
     ) -> Option<(Value, Option<Expansion>)> {
-        let path = keys.join("::");
-        let mut text = String::new();
         let expanded = pieces.iter().any(Piece::is_expanded);
-        let is_later = (self.within.is_filled_in_later)(keys);
-        let kept = |value: &str| match is_later {
-            true => value.replace('$', "$$"),
-            false => value.to_owned(),
-        };
         let whole = expanded && pieces.len() == 1;
-        let mut unset = false;
-        for piece in pieces {
-            let found = match piece {
-                Piece::Text(literal) => {
-                    text.push_str(&kept(literal));
-                    continue;
-                }
-                Piece::Later(inner) => {
-                    text.extend(["${", inner, "}"]);
-                    continue;
-                }
-                Piece::Variable { name, default } => self.variable(name, *default, place, &path),
-                Piece::File(file) => self.file(file, place, &path),
-            };
-            match found {
-                Some(value) if whole => text.push_str(&kept(&value)),
-                Some(value) => text.push_str(&kept(&(self.within.written)(keys, value))),
-                None => unset = true,
-            }
-            if self.text + text.len() > MAX_TEXT {
-                let message = format!("more than {MAX_TEXT} bytes of variables and files");
-                self.diagnostics.error(place, path, message);
-                return None;
-            }
-        }
+        let Joined { text, unset } = self.join(pieces, whole, place, keys)?;
         self.text += text.len();
         if whole && unset {
             return Some((Value::Null, None));
@@ -207,6 +184,49 @@ impl Expander<'_> {
             plain_text(text, false)
         };
         Some((value, Some(expansion)))
+    }
+
+    /// The text of all parts. `whole` says that a reference is all that the scalar has.
+    fn join(
+        &mut self,
+        pieces: &[Piece<'_>],
+        whole: bool,
+        place: &Place,
+        keys: &[String],
+    ) -> Option<Joined> {
+        let path = keys.join("::");
+        let mut joined = Joined::default();
+        let is_later = (self.within.is_filled_in_later)(keys);
+        let kept = |value: &str| match is_later {
+            true => value.replace('$', "$$"),
+            false => value.to_owned(),
+        };
+        let text = &mut joined.text;
+        for piece in pieces {
+            let found = match piece {
+                Piece::Text(literal) => {
+                    text.push_str(&kept(literal));
+                    continue;
+                }
+                Piece::Later(inner) => {
+                    text.extend(["${", inner, "}"]);
+                    continue;
+                }
+                Piece::Variable { name, default } => self.variable(name, *default, place, &path),
+                Piece::File(file) => self.file(file, place, &path),
+            };
+            match found {
+                Some(value) if whole => text.push_str(&kept(&value)),
+                Some(value) => text.push_str(&kept(&(self.within.written)(keys, value))),
+                None => joined.unset = true,
+            }
+            if self.text + text.len() > MAX_TEXT {
+                let message = format!("more than {MAX_TEXT} bytes of variables and files");
+                self.diagnostics.error(place, path, message);
+                return None;
+            }
+        }
+        Some(joined)
     }
 
     /// The value of a variable, or its default. Warns if there is neither.

@@ -51,33 +51,8 @@ fn metrics(first: Value, second: Value) -> String {
     text.split_once("\nmetrics:\n").unwrap().1.to_owned()
 }
 
-#[test]
-#[expect(clippy::too_many_lines, reason = "a document and its whole definition")]
-fn a_whole_definition_says_why_it_is_as_it_is() {
-    let document = |sent: u64, up: u64, load: f64| {
-        json!({
-            "version": "1.4.2",
-            "uptime": up,
-            "startedAt": "2026-01-01T00:00:00Z",
-            "loadAvg": load,
-            "latency_ms": 45,
-            "health": "green",
-            "tags": ["a"],
-            "note": "hello",
-            "queues": [
-                {"name": "mail", "messagesSent": sent, "ready": 3, "bytes_in": 10, "bytes_out": 0, "durable": true},
-                {"name": "jobs", "messagesSent": 5, "ready": 4, "bytes_in": 11, "bytes_out": 0, "durable": false, "lag": 1},
-            ],
-        })
-    };
-    let observed = observation(
-        "/api/stats?full=1",
-        document(7, 60, 0.5),
-        document(9, 70, 0.25),
-    );
-    assert_eq!(
-        suggestion("mq", &[observed]),
-        r#"# A first definition: `betanet-collector suggest` made it from two polls 10 s apart.
+/// What is suggested of the two documents of [`a_whole_definition_says_why_it_is_as_it_is`].
+const WHOLE_DEFINITION: &str = r#"# A first definition: `betanet-collector suggest` made it from two polls 10 s apart.
 # Each guess says why. Read them, give the metrics good names and descriptions, and keep
 # what is right with `betanet-collector test --update`.
 resource: { service.name: mq }
@@ -123,8 +98,32 @@ metrics:
 #   $.note: a text such as `hello`
 #   $.tags: a list of what are no objects
 #   $.uptime: it says when the process began, too
-"#
+"#;
+
+#[test]
+fn a_whole_definition_says_why_it_is_as_it_is() {
+    let document = |sent: u64, up: u64, load: f64| {
+        json!({
+            "version": "1.4.2",
+            "uptime": up,
+            "startedAt": "2026-01-01T00:00:00Z",
+            "loadAvg": load,
+            "latency_ms": 45,
+            "health": "green",
+            "tags": ["a"],
+            "note": "hello",
+            "queues": [
+                {"name": "mail", "messagesSent": sent, "ready": 3, "bytes_in": 10, "bytes_out": 0, "durable": true},
+                {"name": "jobs", "messagesSent": 5, "ready": 4, "bytes_in": 11, "bytes_out": 0, "durable": false, "lag": 1},
+            ],
+        })
+    };
+    let observed = observation(
+        "/api/stats?full=1",
+        document(7, 60, 0.5),
+        document(9, 70, 0.25),
     );
+    assert_eq!(suggestion("mq", &[observed]), WHOLE_DEFINITION);
 }
 
 #[test]
