@@ -1,14 +1,14 @@
 //! The URL of a server.
 
 use reqwest::Url;
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use super::REDACTED;
 
 /// An absolute `http://` or `https://` URL without credentials. Printed or serialized, its query
 /// shows only names, because a value may be a token.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct HttpUrl(Url);
+pub struct HttpUrl(Arc<Url>); // shared, because a target keeps it in several places
 
 /// Why a text is not the URL of a server. The messages do not repeat the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -79,7 +79,7 @@ impl FromStr for HttpUrl {
         if !url.has_host() {
             return Err(HttpUrlError::Syntax);
         }
-        Ok(Self(url))
+        Ok(Self(Arc::new(url)))
     }
 }
 
@@ -92,7 +92,7 @@ impl fmt::Display for HttpUrl {
             Some((name, _)) => format!("{name}={REDACTED}"),
             None => REDACTED.to_owned(),
         });
-        let mut shown = self.0.clone();
+        let mut shown = self.get().clone();
         shown.set_query(Some(&parts.collect::<Vec<_>>().join("&")));
         shown.fmt(f)
     }
