@@ -50,6 +50,9 @@ fn asked(request: &TransportRequest, headers: &HeaderMap, name: &HeaderName) -> 
     let sent = sent.and_then(|value| value.to_str().ok()?.split(' ').next());
     match sent {
         Some(sent) => format!("{asked}; {sent} was sent"),
+        None if request.headers.contains_key(header::COOKIE) => {
+            format!("{asked}; a cookie was sent")
+        }
         None => format!("{asked}; no `auth` was sent"),
     }
 }
@@ -160,6 +163,10 @@ mod tests {
         request.headers.clear();
         let said = of_status(&request, StatusCode::UNAUTHORIZED, &HeaderMap::new());
         assert!(said.ends_with("; no `auth` was sent"), "{said}");
+        let cookie = HeaderValue::from_static("session=hunter22");
+        request.headers.insert(header::COOKIE, cookie);
+        let said = of_status(&request, StatusCode::UNAUTHORIZED, &HeaderMap::new());
+        assert!(said.ends_with("; a cookie was sent"), "{said}");
     }
 
     #[test]
