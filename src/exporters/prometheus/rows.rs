@@ -174,6 +174,11 @@ impl<'a> SectionRows<'a> {
         self.of.layout.is_odd
     }
 
+    /// The bits of the first number.
+    pub(super) fn first(self) -> Option<u64> {
+        self.of.numbers.get(self.start).copied()
+    }
+
     /// The rows, in their order.
     pub(super) fn iter(self) -> impl Iterator<Item = RowView<'a>> {
         let layout = &*self.of.layout;

@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeSet,
+    hint::black_box,
     ops::Bound,
     sync::{Arc, Mutex},
 };
@@ -16,15 +17,19 @@ use super::{
     escape::Escaping,
     families::Family,
     family_writer::FamilyWriter,
+    labels::TargetLabels,
     lock,
     name::AggregationKind,
     negotiate::{OutputFormat, TextFormat},
-    rows::{FamilyId, INFO, SourceKey, TargetId},
+    rows::{FamilyId, INFO, SectionRows, SourceKey, TargetId},
     store::SeriesStore,
 };
 
 /// The approximate size of a piece of a scrape, in bytes.
 const PIECE: usize = 64 * 1024;
+
+/// The number of sources whose memory is read before the first of them is written.
+const READ_AHEAD: usize = 32;
 
 /// The metrics that a scraper requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -180,7 +185,14 @@ struct FamilyScrape<'a> {
     writer: FamilyWriter<'a>,
 }
 
-impl FamilyScrape<'_> {
+/// The samples of one source in a family.
+struct Samples<'a> {
+    target: TargetId,
+    rows: SectionRows<'a>,
+    labels: &'a TargetLabels,
+}
+
+impl<'a> FamilyScrape<'a> {
     /// Appends samples from the target `start` on, until the piece is full. Returns the target that
     /// comes next. All samples of one target stay together.
     fn write(&self, start: TargetId, piece: &mut String) -> Option<TargetId> {
@@ -190,20 +202,52 @@ impl FamilyScrape<'_> {
             target: start,
             source: INFO,
         };
-        for key in self.family.sources.range(start..) {
-            if last.replace(key.target) != Some(key.target) {
-                length = piece.len();
+        let mut sources = self.family.sources.range(start..).copied();
+        let mut read = Vec::with_capacity(READ_AHEAD);
+        loop {
+            self.read_ahead(&mut sources, &mut read);
+            if read.is_empty() {
+                return None;
             }
-            if let Some((rows, labels)) = self.store.rows(*key)
-                && let Some(section) = rows.section(self.id)
+            for Samples {
+                target,
+                rows,
+                labels,
+            } in read.drain(..)
             {
-                self.writer.write(piece, section, labels);
-            }
-            if piece.len() > PIECE && length > 0 {
-                piece.truncate(length);
-                return Some(key.target);
+                if last.replace(target) != Some(target) {
+                    length = piece.len();
+                }
+                self.writer.write(piece, rows, labels);
+                if piece.len() > PIECE && length > 0 {
+                    piece.truncate(length);
+                    return Some(target);
+                }
             }
         }
-        None
+    }
+
+    /// Finds the next samples and reads their memory. What one target shows lies in several places,
+    /// and no two targets share them: the processor waits once for all that are read here, where it
+    /// would wait for each place of each target.
+    fn read_ahead(
+        &self,
+        sources: &mut impl Iterator<Item = SourceKey>,
+        read: &mut Vec<Samples<'a>>,
+    ) {
+        let found = sources.filter_map(|key| {
+            let (rows, labels) = self.store.rows(key)?;
+            let rows = rows.section(self.id)?;
+            let target = key.target;
+            Some(Samples {
+                target,
+                rows,
+                labels,
+            })
+        });
+        read.extend(found.take(READ_AHEAD));
+        for Samples { rows, labels, .. } in read {
+            black_box((rows.first(), labels.text().as_bytes().first()));
+        }
     }
 }

@@ -150,7 +150,9 @@ pub(super) fn number(out: &mut String, Number { kind, bits }: Number) {
 }
 
 fn float(out: &mut String, number: f64) {
-    if number.is_nan() {
+    if let Some(whole) = whole(number) {
+        out.push_str(itoa::Buffer::new().format(whole));
+    } else if number.is_nan() {
         out.push_str("NaN");
     } else if number.is_infinite() {
         out.push_str(if number > 0.0 { "+Inf" } else { "-Inf" });
@@ -165,6 +167,16 @@ fn float(out: &mut String, number: f64) {
         // These are the same digits without up to 300 zeros.
         append(out, format_args!("{number:e}"));
     }
+}
+
+/// The number without a fraction, if it has none: most values have none, and their digits are found
+/// faster this way. Larger integers, and the zero with a sign, have another text.
+#[expect(clippy::cast_possible_truncation, reason = "it is compared")]
+fn whole(number: f64) -> Option<i64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0; // 2^53
+    let whole = number as i64;
+    let is_whole = number.abs() < EXACT && (whole as f64).to_bits() == number.to_bits();
+    is_whole.then_some(whole)
 }
 
 /// Appends a time in seconds.
