@@ -10,7 +10,11 @@ use std::{
 };
 
 use betanet_collector::simulator::{Dialect, Node, NodeOptions};
-use tokio::{net::TcpListener, time::Instant};
+use reqwest::Client;
+use tokio::{
+    net::TcpListener,
+    time::{Instant, timeout},
+};
 
 type Error = Box<dyn std::error::Error>;
 
@@ -18,6 +22,8 @@ type Error = Box<dyn std::error::Error>;
 async fn main() -> Result<(), Error> {
     let node = Node::start(NodeOptions::new(Dialect::Betanet))?;
     let (listen, telemetry) = (free_port().await?, free_port().await?);
+    // It takes longer to make than the collector needs to start.
+    let client = Client::builder().no_proxy().build()?;
     let started = Instant::now();
     let mut collector = Command::new(env!("CARGO_BIN_EXE_betanet-collector"))
         .args(["--config", concat!(env!("CARGO_MANIFEST_DIR"), "/otel-config.yaml")])
@@ -28,10 +34,18 @@ async fn main() -> Result<(), Error> {
         .env("BETANET_INTERVAL", "500ms")
         .stderr(Stdio::inherit())
         .spawn()?;
-    let measured = measure(&collector, listen, started, &node).await;
+    let url = format!("http://127.0.0.1:{listen}/metrics");
+    let first = async {
+        while !shows_node(&client, &url).await {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        started.elapsed()
+    };
+    let first_value = timeout(Duration::from_secs(30), first).await;
+    let measured = resident_kib(&collector, &node).await;
     collector.kill()?;
     collector.wait()?;
-    let (first_value, resident_kib) = measured?;
+    let (first_value, resident_kib) = (first_value?, measured?);
     println!(
         "first value on a scrape after {:.0} ms",
         first_value.as_secs_f64() * 1000.0
@@ -43,32 +57,22 @@ async fn main() -> Result<(), Error> {
     Ok(())
 }
 
-async fn measure(
-    collector: &Child,
-    port: u16,
-    started: Instant,
-    node: &Node,
-) -> Result<(Duration, f64), Error> {
-    let url = format!("http://127.0.0.1:{port}/metrics");
-    while !scrape(&url)
-        .await
-        .is_some_and(|text| text.contains("betanet_connected_peers{"))
-    {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    let first_value = started.elapsed();
+/// The resident memory after ten polls.
+async fn resident_kib(collector: &Child, node: &Node) -> Result<f64, Error> {
     node.wait_for_requests(30).await;
     let status = std::fs::read_to_string(format!("/proc/{}/status", collector.id()))?;
     let line = status
         .lines()
         .find(|line| line.starts_with("VmRSS"))
         .ok_or("no VmRSS")?;
-    let resident_kib = line.split_whitespace().nth(1).ok_or("no number")?.parse()?;
-    Ok((first_value, resident_kib))
+    Ok(line.split_whitespace().nth(1).ok_or("no number")?.parse()?)
 }
 
-async fn scrape(url: &str) -> Option<String> {
-    reqwest::get(url).await.ok()?.text().await.ok()
+/// Whether a scrape has a value of the node.
+async fn shows_node(client: &Client, url: &str) -> bool {
+    let text = async { client.get(url).send().await?.text().await };
+    text.await
+        .is_ok_and(|text: String| text.contains("betanet_connected_peers{"))
 }
 
 async fn free_port() -> Result<u16, Error> {
