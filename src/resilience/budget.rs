@@ -88,15 +88,12 @@ impl RetryBudget {
         allowed.saturating_sub(retries)
     }
 
-    /// The bucket of `now`. Buckets before the window are removed.
+    /// The bucket of `now`. A new one removes those before the window.
     fn bucket(&mut self, now: Instant) -> Option<&mut Bucket> {
         let current = self.interval_at(now);
-        self.buckets.retain(|bucket| bucket.counts_in(current));
-        if self
-            .buckets
-            .back()
-            .is_none_or(|last| last.interval < current)
-        {
+        let latest = self.buckets.back();
+        if latest.is_none_or(|last| last.interval < current) {
+            self.buckets.retain(|bucket| bucket.counts_in(current));
             self.buckets.push_back(Bucket {
                 interval: current,
                 attempts: 0,
@@ -107,10 +104,11 @@ impl RetryBudget {
     }
 
     fn interval_at(&self, now: Instant) -> u64 {
+        // In 64 bits, because a division of 128 bits takes many times as long.
+        let nanos = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
         let age = now.saturating_duration_since(self.epoch);
-        let passed = age.as_nanos() / self.interval.as_nanos();
-        self.first
-            .saturating_add(u64::try_from(passed).unwrap_or(u64::MAX))
+        let passed = nanos(age) / nanos(self.interval).max(1);
+        self.first.saturating_add(passed)
     }
 }
 

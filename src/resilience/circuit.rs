@@ -310,6 +310,13 @@ impl Circuit {
     }
 }
 
+impl CircuitChanges {
+    /// Whether nothing has changed, as after nearly every result.
+    pub fn are_none(&self) -> bool {
+        self.host.is_none() && self.endpoint.is_none()
+    }
+}
+
 impl CircuitPermit {
     /// Whether the attempt is a trial request of a half-open breaker: one attempt, with the longest
     /// timeout.

@@ -1,7 +1,10 @@
 //! The resilience settings of a receiver, and the state that all of its targets share.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -47,6 +50,9 @@ pub struct ReceiverResilience {
     settings: Mutex<Arc<ResilienceSettings>>,
     budget: Mutex<RetryBudget>,
     guard: Mutex<LocalFaultDetector>,
+    /// Whether the guard suspects a fault on the collector's side. It is written under the guard's
+    /// lock, and each attempt reads it without one.
+    is_suspect: AtomicBool,
     /// Whether its targets are polled only once, so that their changes of state need no log line.
     pub(super) is_passing: bool,
     /// What was done for all of its targets together.
@@ -60,6 +66,15 @@ pub struct TargetSlot {
     pub(super) fleet: Arc<ReceiverResilience>,
     /// The position among the hosts of the receiver.
     pub(super) position: usize,
+}
+
+/// What the outage guard says after a result.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct GuardReply {
+    /// Whether a fault on the collector's side is suspected.
+    pub(super) suspect: bool,
+    /// Whether the result changed this.
+    pub(super) changed: bool,
 }
 
 impl ResilienceSettings {
@@ -85,6 +100,7 @@ impl ReceiverResilience {
             settings: Mutex::new(Arc::new(settings)),
             budget: Mutex::new(budget),
             guard: Mutex::new(guard),
+            is_suspect: AtomicBool::new(false),
             is_passing,
             counts: Arc::default(),
         })
@@ -138,6 +154,7 @@ impl ReceiverResilience {
         let change = guard.leave(Instant::now(), position);
         lock(&self.budget).set_targets(guard.hosts());
         if change.is_some() {
+            self.note_suspicion(&guard);
             tracing::info!("the failed hosts were removed: breakers may open again");
         }
     }
@@ -168,26 +185,36 @@ impl ReceiverResilience {
 
     /// Whether a host is polled now, and whether a fault on the collector's side is suspected.
     pub(super) fn ask_guard(&self, now: Instant, host: usize) -> (bool, bool) {
+        if !self.suspects_local_fault() {
+            return (true, false);
+        }
         let guard = lock(&self.guard);
         (guard.admits(now, host), guard.suspect_since().is_some())
     }
 
     /// Whether most hosts fail at once, so that the fault is more likely on this side.
     pub(super) fn suspects_local_fault(&self) -> bool {
-        lock(&self.guard).suspect_since().is_some()
+        self.is_suspect.load(Ordering::Acquire)
     }
 
-    /// Records a result. Returns whether a fault on the collector's side is suspected, and whether
-    /// this changed.
+    fn note_suspicion(&self, guard: &LocalFaultDetector) {
+        let is_suspect = guard.suspect_since().is_some();
+        self.is_suspect.store(is_suspect, Ordering::Release);
+    }
+
+    /// Records a result.
     pub(super) fn tell_guard(
         &self,
         now: Instant,
         host: usize,
         outcome: BreakerOutcome,
         name: &str,
-    ) -> (bool, bool) {
+    ) -> GuardReply {
         let mut guard = lock(&self.guard);
         let change = guard.record(now, host, outcome);
+        if change.is_some() {
+            self.note_suspicion(&guard);
+        }
         match change {
             None => {}
             Some(SuspicionChange::Suspect { failing, hosts }) => tracing::warn!(
@@ -201,7 +228,10 @@ impl ReceiverResilience {
                 "a host answers again: breakers may open again"
             ),
         }
-        (guard.suspect_since().is_some(), change.is_some())
+        GuardReply {
+            suspect: guard.suspect_since().is_some(),
+            changed: change.is_some(),
+        }
     }
 }
 

@@ -22,6 +22,8 @@ pub enum SharedResult {
 pub struct SingleFlight {
     is_wanted: bool,
     is_under_way: bool,
+    /// Whether a reader may wait for the end of a poll.
+    is_awaited: bool,
     /// The number of finished polls.
     ended: u64,
     latest: Option<SharedResult>,
@@ -32,6 +34,7 @@ impl SingleFlight {
     /// whether the polling task must be notified.
     pub fn want(&mut self) -> (u64, bool) {
         let is_news = !self.is_under_way && !self.is_wanted;
+        self.is_awaited = true;
         self.is_wanted |= !self.is_under_way;
         (self.ended, is_news)
     }
@@ -46,13 +49,17 @@ impl SingleFlight {
         (self.is_wanted, self.is_under_way) = (false, true);
     }
 
-    /// Records the end of a poll. `None` if it was dropped.
-    pub fn finish(&mut self, result: Option<SharedResult>) {
+    /// Records the end of a poll. `None` if it was dropped: then readers wait for the next one.
+    /// Returns whether readers must be notified.
+    pub fn finish(&mut self, result: Option<SharedResult>) -> bool {
         self.is_under_way = false;
+        let is_awaited = self.is_awaited;
         if result.is_some() {
             self.ended += 1;
             self.latest = result;
+            self.is_awaited = false;
         }
+        is_awaited
     }
 
     /// The result of a poll that ended after the one with this number.

@@ -71,6 +71,8 @@ impl TargetResilience {
     /// is decided by these policies. No poll may be in progress.
     pub fn arrange(&self) {
         self.lock().arrange(&self.keys, &self.settings);
+        // A reader may wait for an endpoint that is gone.
+        self.state.poll_ended.notify_waiters();
     }
 
     /// Forgets the cached answers, as nobody should use them any more. Says how many there were.
@@ -189,6 +191,9 @@ impl TargetResilience {
         changes: CircuitChanges,
         error: Option<&str>,
     ) {
+        if changes.are_none() {
+            return;
+        }
         for (level, change) in [
             (BreakerLevel::Host, changes.host),
             (BreakerLevel::Endpoint, changes.endpoint),

@@ -23,6 +23,8 @@ pub(super) struct AttemptPermit<'h> {
     host: &'h TargetResilience,
     /// The position of the instance.
     pub(super) instance: usize,
+    /// When it was given.
+    pub(super) at: Instant,
     pub(super) permit: Option<CircuitPermit>,
 }
 
@@ -43,9 +45,8 @@ impl TargetResilience {
     ) -> Result<AttemptPermit<'_>, PollFailure> {
         let mut waited_for = None;
         loop {
-            let mut verdict = std::pin::pin!(self.state.verdict.notified());
-            // After this line no result is missed.
-            verdict.as_mut().enable();
+            // From here on no result is missed: `notify_waiters` reaches those that do not wait yet.
+            let verdict = self.state.verdict.notified();
             let refusal = match (self.try_admit(endpoint, None), waited_for) {
                 // An attempt without time would end as a failure that is nobody's fault.
                 (Ok(held), Some(level)) if self.is_late(&held, endpoint, deadline) => {
@@ -103,6 +104,7 @@ impl TargetResilience {
         Ok(AttemptPermit {
             host: self,
             instance,
+            at: now,
             permit: Some(permit),
         })
     }

@@ -209,20 +209,15 @@ impl<'h> PollRun<'h> {
     }
 
     fn settle(&mut self, finished: FinishedAttempt<'h>) {
-        let FinishedAttempt {
-            held,
-            ended,
-            result,
-        } = finished;
+        let EndedAttempt { poll, instance, .. } = finished.ended;
         if self.progress.attempts > self.sent_before {
-            self.host
-                .count_cause(ended.poll.endpoint, self.cause.take());
+            self.host.count_cause(poll.endpoint, self.cause.take());
         }
-        match self.host.settle(held, &ended, result) {
+        match self.host.settle(finished) {
             NextAction::Done(outcome) => self.result = Some(self.progress.over(outcome, None)),
             NextAction::FailOver(permit, failure) => {
                 self.elsewhere = Some(permit);
-                let left = Some(ended.instance);
+                let left = Some(instance);
                 self.cause = Some(RetryCause { failure, left });
             }
             NextAction::RetryAfter(delay, failure) => {
@@ -263,8 +258,8 @@ impl TargetResilience {
     }
 
     /// The request that a permit allows.
-    fn order(&self, poll: &PollProgress, held: &AttemptPermit<'_>, now: Instant) -> AttemptRequest {
-        let instance = held.instance;
+    fn order(&self, poll: &PollProgress, held: &AttemptPermit<'_>) -> AttemptRequest {
+        let (instance, now) = (held.instance, held.at);
         self.fleet().note_attempt(now);
         let state = self.lock();
         let remaining = poll.remaining(now);

@@ -35,8 +35,8 @@ impl TargetResilience {
         let before = self.want(endpoint);
         let deadline = Instant::now() + self.settings.deadline;
         loop {
-            let mut ended = std::pin::pin!(self.state.poll_ended.notified());
-            ended.as_mut().enable();
+            // From here on no end is missed: `notify_waiters` reaches those that do not wait yet.
+            let ended = self.state.poll_ended.notified();
             match self.shared(endpoint, before) {
                 Ok(Some(SharedResult::Failed(failure))) | Err(failure) => {
                     return self.serve_cached(endpoint, failure);
@@ -166,10 +166,13 @@ impl InFlightPoll<'_> {
 
 impl Drop for InFlightPoll<'_> {
     fn drop(&mut self) {
-        if let Some(state) = self.host.lock().endpoints.get_mut(self.endpoint) {
-            state.flight.finish(self.shared.take());
+        let mut state = self.host.lock();
+        let endpoint = state.endpoints.get_mut(self.endpoint);
+        let is_awaited = endpoint.is_none_or(|of| of.flight.finish(self.shared.take()));
+        drop(state);
+        if is_awaited {
+            self.host.state.poll_ended.notify_waiters();
         }
-        self.host.state.poll_ended.notify_waiters();
     }
 }
 

@@ -5,8 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{
-    AttemptError, AttemptResponse, EndedAttempt, NextAction, admission::AttemptPermit,
-    sent_attempt::FinishedAttempt,
+    AttemptError, AttemptResponse, EndedAttempt, NextAction, sent_attempt::FinishedAttempt,
 };
 use crate::{
     pipeline::{PollFailure, PollOutcome},
@@ -14,6 +13,7 @@ use crate::{
         balancer::AttemptResult,
         cache::Reader,
         outcome::{self, ResultClass, RetryAdvice, Verdict},
+        receiver_resilience::GuardReply,
         recorder::{DecisionEvent, DecisionScope},
         retry::{FailedAttempt, RetryDecision, RetryStop, least, pause},
         state::BreakerState,
@@ -51,56 +51,49 @@ impl Classified {
 
 impl TargetResilience {
     /// Handles a finished attempt: updates the breakers, stores the answer, decides what follows.
-    pub(super) fn settle(
-        &self,
-        mut held: AttemptPermit<'_>,
-        ended: &EndedAttempt,
-        result: Result<AttemptResponse, AttemptError>,
-    ) -> NextAction<'_> {
-        let mut judged = self.judge(&held, ended, &result);
+    pub(super) fn settle(&self, mut finished: FinishedAttempt<'_>) -> NextAction<'_> {
+        let mut judged = self.judge(&finished);
         let verdict = judged.verdict;
+        let FinishedAttempt { ended, result, .. } = &finished;
         let is_final = result.as_ref().is_err_and(|miss| miss.is_final);
         judged.elsewhere = !is_final
-            && !self.is_once(&self.lock(), &ended.poll, judged.class)
-            && self.may_fail_over(ended.at, ended, &verdict);
+            && self.may_fail_over(ended.at, ended, &verdict)
+            && !self.is_once(&self.lock(), &ended.poll, judged.class);
         // This comes first, so that the failure that makes a fault on the collector's side likely
         // counts against no host. Instances often fail together for reasons of their own, so only
         // the last one counts for a target.
-        if !judged.elsewhere {
-            self.tell_guard(ended.at, verdict.host);
+        let suspicion = (!judged.elsewhere).then(|| self.tell_guard(ended.at, verdict.host));
+        let mut state = self.lock();
+        if let Some(suspicion) = suspicion {
+            self.hold(&mut state, suspicion);
         }
-        self.charge(&mut held, ended, &judged, result.as_ref().err());
-        self.state.verdict.notify_waiters();
+        self.charge(&mut state, &mut finished, &judged);
+        let FinishedAttempt { ended, result, .. } = finished;
         match result {
-            Ok(answer) => self.keep(ended, answer),
-            Err(miss) => self.decide(ended, &judged, miss),
+            Ok(answer) => self.keep(&mut state, &ended, answer),
+            Err(miss) => self.decide(&mut state, &ended, &judged, miss),
         }
     }
 
     /// Handles the attempt at a witness: updates the breakers. Nothing follows from it for a poll.
-    pub(super) fn settle_witness(&self, finished: FinishedAttempt<'_>) {
-        let FinishedAttempt {
-            mut held,
-            ended,
-            result,
-        } = finished;
-        let judged = self.judge(&held, &ended, &result);
-        self.charge(&mut held, &ended, &judged, result.as_ref().err());
-        self.state.verdict.notify_waiters();
-        let asked = result.err().and_then(|miss| miss.retry_after);
+    pub(super) fn settle_witness(&self, mut finished: FinishedAttempt<'_>) {
+        let judged = self.judge(&finished);
+        let mut state = self.lock();
+        self.charge(&mut state, &mut finished, &judged);
+        let FinishedAttempt { ended, result, .. } = &finished;
+        let asked = result.as_ref().err().and_then(|miss| miss.retry_after);
         if let Some(asked) = asked {
-            let mut state = self.lock();
             let circuit = state.circuits.at_mut(ended.instance);
             circuit.pause(later(ended.at, pause(asked)));
         }
     }
 
-    fn judge(
-        &self,
-        held: &AttemptPermit<'_>,
-        ended: &EndedAttempt,
-        result: &Result<AttemptResponse, AttemptError>,
-    ) -> Classified {
+    fn judge(&self, finished: &FinishedAttempt<'_>) -> Classified {
+        let FinishedAttempt {
+            held,
+            ended,
+            result,
+        } = finished;
         let class = match result {
             Ok(AttemptResponse::Body(..)) => ResultClass::Success,
             Ok(AttemptResponse::NotModified(_)) => ResultClass::NotModified,
@@ -120,20 +113,19 @@ impl TargetResilience {
         }
     }
 
-    fn tell_guard(&self, now: Instant, outcome: outcome::BreakerOutcome) {
-        let (suspect, changed) =
-            self.fleet()
-                .tell_guard(now, self.state.slot.position, outcome, &self.name);
-        let mut state = self.lock();
+    fn tell_guard(&self, now: Instant, outcome: outcome::BreakerOutcome) -> GuardReply {
+        let position = self.state.slot.position;
+        self.fleet().tell_guard(now, position, outcome, &self.name)
+    }
+
+    /// While the fault may be on the collector's side, no breaker counts failures.
+    fn hold(&self, state: &mut HostState, GuardReply { suspect, changed }: GuardReply) {
         for circuit in state.circuits.iter_mut() {
             circuit.hold(suspect);
         }
         if changed {
-            self.record(
-                &mut state,
-                DecisionScope::default(),
-                DecisionEvent::Guard { suspect },
-            );
+            let event = DecisionEvent::Guard { suspect };
+            self.record(state, DecisionScope::default(), event);
         }
     }
 
@@ -158,18 +150,25 @@ impl TargetResilience {
 
     fn charge(
         &self,
-        held: &mut AttemptPermit<'_>,
-        ended: &EndedAttempt,
+        state: &mut HostState,
+        finished: &mut FinishedAttempt<'_>,
         judged: &Classified,
-        miss: Option<&AttemptError>,
     ) {
+        let FinishedAttempt {
+            held,
+            ended,
+            result,
+        } = finished;
+        let miss = result.as_ref().err();
         let (now, verdict) = (ended.at, &judged.verdict);
         let Some(permit) = held.permit.take() else {
             return;
         };
+        if judged.probe {
+            // Others wait for its result.
+            self.state.verdict.notify_waiters();
+        }
         let place = self.place_of(ended);
-        let mut state = self.lock();
-        let state = &mut *state;
         let circuit = state.circuits.at_mut(ended.instance);
         if ended.poll.alone {
             // The result counts for all endpoints.
@@ -211,9 +210,13 @@ impl TargetResilience {
         self.place(ended.poll.endpoint, ended.instance)
     }
 
-    fn keep(&self, ended: &EndedAttempt, answer: AttemptResponse) -> NextAction<'_> {
+    fn keep(
+        &self,
+        state: &mut HostState,
+        ended: &EndedAttempt,
+        answer: AttemptResponse,
+    ) -> NextAction<'_> {
         let now = ended.at;
-        let mut state = self.lock();
         let Some(endpoint) = state.endpoints.get_mut(ended.poll.endpoint) else {
             return NextAction::GiveUp(PollFailure::lost());
         };
@@ -248,13 +251,12 @@ impl TargetResilience {
 
     fn decide(
         &self,
+        state: &mut HostState,
         ended: &EndedAttempt,
         judged: &Classified,
         miss: AttemptError,
     ) -> NextAction<'_> {
         let (now, place) = (ended.at, self.place_of(ended));
-        let mut state = self.lock();
-        let state = &mut *state;
         let failed = self.failed(state, now, (ended, judged), &miss);
         if judged.elsewhere
             && let Some(held) = self.fail_over(state, now, ended)

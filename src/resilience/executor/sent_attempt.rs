@@ -31,8 +31,8 @@ impl TargetResilience {
         poll: &PollProgress,
         held: AttemptPermit<'h>,
     ) -> (SentAttempt<'h>, AttemptRequest) {
-        let at = Instant::now();
-        let order = self.order(poll, &held, at);
+        let at = held.at;
+        let order = self.order(poll, &held);
         let limit = order.timeout;
         (SentAttempt { held, at, limit }, order)
     }

@@ -22,6 +22,7 @@ use crate::{
     runtime::Clock,
 };
 
+mod allocations;
 mod balancer;
 mod breaker_bugs;
 mod cache;
@@ -32,7 +33,6 @@ mod feasibility;
 mod fleet;
 mod model;
 mod mutants;
-mod refused;
 mod reload;
 mod retry;
 mod scenario;
