@@ -239,7 +239,6 @@ async fn each_page_is_sound_in_every_size_and_scheme() {
             );
             assert_sound(&browser, &fleet.address, &what).await;
         }
-        browser.close().await;
     }
     drop(fleet.collector);
 }
@@ -250,27 +249,25 @@ async fn every_state_has_its_sign_and_bad_ones_come_first() {
     let fleet = EveryState::start().await;
     let browser = Browser::open(1280, 900, false).await;
     browser.go(&fleet.url("/")).await;
-    let marks = browser
-        .run("return [...document.querySelectorAll('table.targets .mark')].map((mark) => mark.innerText.trim())")
-        .await;
-    assert_eq!(
-        marks,
-        json!([
-            "✕ open",
-            "? probing",
-            "! failing",
-            "◐ partial",
-            "↓ late",
-            "· pending",
-            "✓ fresh",
-            "✓ fresh"
-        ])
+    let marks = json!([
+        "✕ open",
+        "? probing",
+        "! failing",
+        "◐ partial",
+        "↓ late",
+        "· pending",
+        "✓ fresh",
+        "✓ fresh"
+    ]);
+    // On a slow machine a sound node may be late for once.
+    let shows_marks = format!(
+        "const marks = [...document.querySelectorAll('table.targets .mark')]
+            .map((mark) => mark.innerText.trim());
+        const headline = document.querySelector('h1').innerText;
+        return JSON.stringify(marks) === JSON.stringify({marks})
+            && headline.startsWith('2 of 8 targets are fresh: 1 has an open breaker')"
     );
-    let headline = browser.text("h1").await;
-    assert!(
-        headline.starts_with("2 of 8 targets are fresh: 1 has an open breaker"),
-        "{headline}"
-    );
+    browser.until("each state has its sign", &shows_marks).await;
     let sentences = browser.text(".sentences").await;
     assert!(
         sentences.contains("otlp_http cannot deliver"),
@@ -298,7 +295,6 @@ async fn every_state_has_its_sign_and_bad_ones_come_first() {
     let complaints = browser.complaints().await;
     let expected = |line: &String| line.contains("404");
     assert!(complaints.iter().all(expected), "{complaints:?}");
-    browser.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -346,7 +342,6 @@ async fn a_breaker_opens_and_closes_before_ones_eyes() {
     );
     browser.picture("breaker-closed").await;
     assert_sound(&browser, &stand.address, "breaker").await;
-    browser.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -409,7 +404,6 @@ async fn all_of_it_can_be_reached_by_the_keyboard() {
             "return document.querySelector('h1').innerText.startsWith('beta')",
         )
         .await;
-    browser.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -475,7 +469,6 @@ async fn ten_thousand_targets_are_paged_and_painted_soon() {
         .await;
     assert_ne!(browser.text(".targets tbody th").await, before);
     drop(stand);
-    browser.close().await;
 }
 
 #[tokio::test]
@@ -588,6 +581,5 @@ async fn the_discovery_shows_each_of_ten_thousand_addresses_and_why_it_was_dropp
             assert!(has, "{row}");
         }
         assert_sound(&browser, &stand.address, size).await;
-        browser.close().await;
     }
 }
