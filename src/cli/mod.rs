@@ -36,7 +36,7 @@ use self::{
 };
 use crate::{
     config::Registers,
-    runtime::{RuntimeError, build_common_runtime},
+    runtime::{RuntimeError, build_common_runtime, memory},
     telemetry::chain,
 };
 
@@ -50,6 +50,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// Runs the command that `arguments` name. Configurations can use the components of `registers`.
 pub fn main_with(registers: &Registers, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    memory::begin_small();
     let args = match Args::try_parse_from(arguments) {
         Ok(args) => args,
         Err(error) => {

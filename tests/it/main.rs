@@ -34,6 +34,7 @@ mod fleet;
 mod fuzz;
 mod helm;
 mod hostile;
+mod huge_pages;
 mod kill;
 mod kubernetes;
 mod lifecycle;

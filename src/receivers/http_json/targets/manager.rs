@@ -25,7 +25,7 @@ use crate::{
         spec::{ReceiverSpec, TargetSpec},
         telemetry::TargetRefusal,
     },
-    runtime::Tasks,
+    runtime::{Tasks, memory},
 };
 
 /// A running receiver.
@@ -186,6 +186,7 @@ impl TargetManager {
         let changed = managed.valid(changes.change);
         let mut changed: BTreeMap<_, _> = changed.collect();
         let spec = Arc::clone(&managed.spec);
+        memory::expect_targets(managed.targets.len() + changes.start.len());
         let timing = Timing {
             all_targets: managed.targets.len() + changes.start.len(),
             ..managed.timing
