@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::TcpSocket;
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -14,6 +14,7 @@ use tracing::debug;
 
 use super::behavior::Behavior;
 use super::connection::{self, Manners};
+use super::listener::Listener;
 
 /// The most open connections. Others wait in the backlog of the kernel.
 const MAX_CONNECTIONS: usize = 256;
@@ -47,7 +48,7 @@ impl SimulatorServer {
         behavior: Arc<Behavior>,
         manners: Manners,
     ) -> io::Result<Self> {
-        let listener = socket.listen(1024)?;
+        let listener = Listener::new(socket.listen(1024)?);
         let cancel = CancellationToken::new();
         let tasks = TaskTracker::new();
         let accepting = accept(listener, behavior, manners, cancel.clone(), tasks.clone());
@@ -67,7 +68,7 @@ impl SimulatorServer {
 }
 
 async fn accept(
-    listener: TcpListener,
+    listener: Listener,
     behavior: Arc<Behavior>,
     manners: Manners,
     cancel: CancellationToken,

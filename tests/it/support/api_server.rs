@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use betanet_collector::simulator::Listener;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use http::{Request, Response, StatusCode};
@@ -130,6 +131,7 @@ impl ApiServer {
     pub(crate) async fn back(&mut self) {
         let listener = TcpListener::bind(self.address).await.unwrap();
         self.address = listener.local_addr().unwrap();
+        let listener = Listener::new(listener);
         let (cluster, news) = (Arc::clone(&self.cluster), self.news.clone());
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {

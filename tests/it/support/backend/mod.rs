@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use betanet_collector::simulator::Listener;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use http_body_util::BodyExt as _;
@@ -30,7 +31,7 @@ use opentelemetry_proto::tonic::collector::metrics::v1::{
 };
 use prost::Message as _;
 use tokio::{
-    net::{TcpListener, TcpSocket, TcpStream},
+    net::{TcpSocket, TcpStream},
     task::JoinSet,
     time::Instant,
 };
@@ -123,7 +124,7 @@ impl Backend {
         if behavior == Behavior::Down {
             return;
         }
-        let listener = reserved(self.address).listen(64).unwrap();
+        let listener = Listener::new(reserved(self.address).listen(64).unwrap());
         let stop = CancellationToken::new();
         let answering = Answering {
             behavior,
@@ -193,7 +194,7 @@ struct Answering {
 
 impl Answering {
     /// Accepts connections until it is stopped, and waits for the answers in progress.
-    async fn accept(self, listener: TcpListener) {
+    async fn accept(self, listener: Listener) {
         let mut connections = JoinSet::new();
         while let Some(accepted) = self.stop.run_until_cancelled(listener.accept()).await {
             connections.spawn(self.clone().serve(accepted.unwrap().0));
