@@ -7,10 +7,9 @@ use std::{
     thread,
 };
 
-/// A receiver with so many targets has memory in huge pages: a document took a third of the
-/// processor time with 1,000 targets, and the process 30 MiB more. With 100 targets it was a seventh
-/// less and 18 MiB more (measured with `benches/race` on a virtual machine whose host has small
-/// pages).
+/// A receiver with so many targets has memory in huge pages: with 1,000 targets a document took 0.3
+/// to 0.7 of the processor time then, and the process 30 MiB more. With 100 targets it was 0.87 and
+/// 18 MiB (measured in turns on a virtual machine whose host has small pages).
 const HUGE_PAGES_FROM: usize = 250;
 
 /// Whether huge pages wait for [`expect_targets`].
