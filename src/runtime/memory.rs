@@ -7,25 +7,20 @@ use std::{
     thread,
 };
 
-/// A receiver with so many targets has memory in huge pages: with 1,000 targets a document took 0.3
-/// to 0.7 of the processor time then, and the process 30 MiB more. With 100 targets it was 0.87 and
-/// 18 MiB (measured in turns on a virtual machine whose host has small pages).
-const HUGE_PAGES_FROM: usize = 250;
-
-/// Whether huge pages wait for [`expect_targets`].
+/// Whether huge pages wait for [`use_huge_pages`].
 static ARE_HUGE_PAGES_HELD_BACK: AtomicBool = AtomicBool::new(false);
 
-/// Takes memory in small pages until there are many targets. Who starts the process may have
-/// switched huge pages off altogether, as with `MIMALLOC_ALLOW_THP=0`: then they stay off.
-pub fn begin_small() {
+/// Takes memory in small pages until [`use_huge_pages`]. Who starts the process may have switched
+/// huge pages off altogether, as with `MIMALLOC_ALLOW_THP=0`: then they stay off.
+pub fn hold_back_huge_pages() {
     let is_held_back = huge_pages::are_allowed() && huge_pages::allow(false);
     ARE_HUGE_PAGES_HELD_BACK.store(is_held_back, Ordering::Relaxed);
 }
 
-/// Says that there will be so many targets. Call it before they take memory: what has small pages
-/// gets huge ones only after minutes.
-pub fn expect_targets(targets: usize) {
-    if targets >= HUGE_PAGES_FROM && ARE_HUGE_PAGES_HELD_BACK.swap(false, Ordering::Relaxed) {
+/// Takes memory in huge pages from now on, if they were held back. Memory that is there already gets
+/// them only after minutes.
+pub fn use_huge_pages() {
+    if ARE_HUGE_PAGES_HELD_BACK.swap(false, Ordering::Relaxed) {
         huge_pages::allow(true);
     }
 }

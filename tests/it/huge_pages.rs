@@ -8,11 +8,13 @@ const DEFINITION: &str = "endpoints: {a: {path: /a}}\n\
      metrics: [{name: a, instrument: gauge, value: $.value}]\n";
 
 /// So many targets, at which nothing listens.
-fn config(targets: usize, port: u16) -> String {
+fn config(definition: &Path, targets: usize, port: u16) -> String {
     let nobody = free_port();
-    let mut config = "receivers:\n  http_json:\n    definition: definition.yaml\n    \
-                      collection_interval: 10s\n    targets:\n"
-        .to_owned();
+    let mut config = format!(
+        "receivers:\n  http_json:\n    definition: {}\n    collection_interval: 10s\n    \
+         targets:\n",
+        definition.display()
+    );
     for target in 0..targets {
         let (high, low) = (target / 250, 1 + target % 250);
         writeln!(config, "    - endpoint: http://127.7.{high}.{low}:{nobody}").unwrap();
@@ -47,7 +49,7 @@ async fn only_a_large_fleet_has_huge_pages() {
         let folder = tempfile::TempDir::new().unwrap();
         let definition = folder.path().join("definition.yaml");
         std::fs::write(&definition, DEFINITION).unwrap();
-        let config = config(targets, port).replace("definition.yaml", definition.to_str().unwrap());
+        let config = config(&definition, targets, port);
         let collector = Collector::start(&config, environment, &page).await;
         eventually("a target was polled", PATIENCE, async || {
             let text = get(&page).await.ok()?.text().await.ok()?;
