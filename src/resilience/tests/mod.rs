@@ -27,6 +27,7 @@ mod balancer;
 mod breaker_bugs;
 mod cache;
 mod caution;
+mod circuit_bugs;
 mod classification;
 mod config;
 mod feasibility;

@@ -4,16 +4,14 @@
 //! read entry by entry, and what is kept of an entry is little more than its text: a list takes a
 //! small multiple of its size, however many groups it has.
 
-use std::{cell::Cell, fmt};
+mod json;
+mod yaml;
 
-use serde::{
-    Deserializer,
-    de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor},
-};
-use serde_json::value::RawValue;
+use std::cell::Cell;
 
+pub(super) use self::{json::parse_json, yaml::parse_yaml};
 use super::Labels;
-use crate::yaml::{self, Diagnostics, Node, Value};
+use crate::yaml::Diagnostics;
 
 /// The most groups of one file or answer, and the most targets of all of them.
 const GROUPS_MAX: usize = 500_000;
@@ -93,35 +91,6 @@ impl Parsed {
     }
 }
 
-/// Reads JSON.
-pub(super) fn parse_json(text: &[u8]) -> Result<Parsed, ParseError> {
-    let mut list = List::default();
-    let mut from = serde_json::Deserializer::from_slice(text);
-    let read = from.deserialize_seq(Entries(&mut list));
-    if let Some(error) = list.over.take() {
-        return Err(error);
-    }
-    read.and_then(|()| from.end())?;
-    Ok(list.parsed)
-}
-
-/// Reads YAML; `source` is the name of the file. An empty text is an empty list.
-pub(super) fn parse_yaml(source: &str, text: &str) -> Result<Parsed, ParseError> {
-    let mut diagnostics = Diagnostics::new();
-    let root = yaml::parse(source, text, &mut diagnostics);
-    let root = root.ok_or(ParseError::Yaml(diagnostics))?;
-    match &root.value {
-        // The nodes of a YAML text are bounded, and with them its groups and targets.
-        Value::Seq(entries) => {
-            let mut list = List::default();
-            entries.iter().for_each(|entry| list.add(group(entry)));
-            Ok(list.parsed)
-        }
-        Value::Null => Ok(Parsed::default()),
-        Value::Scalar(_) | Value::Map(_) => Err(ParseError::NoList(root.describe())),
-    }
-}
-
 /// A list that is being read.
 #[derive(Default)]
 struct List {
@@ -161,103 +130,6 @@ fn checked(group: Group) -> Result<Group, String> {
     }
 }
 
-/// The entries of a JSON list, of which one is held at a time.
-struct Entries<'l>(&'l mut List);
-
-impl<'de> Visitor<'de> for Entries<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of target groups")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
-        let list = self.0;
-        while let Some(entry) = entries.next_element::<&RawValue>()? {
-            if list.entries >= GROUPS_MAX {
-                list.over = Some(ParseError::TooMany);
-                return Err(A::Error::custom("too many"));
-            }
-            let mut from = serde_json::Deserializer::from_str(entry.get());
-            let group = from.deserialize_any(JsonGroup(&list.targets));
-            list.add(group.map_err(|error: serde_json::Error| error.to_string()));
-            if list.targets.get() > TARGETS_MAX {
-                list.over = Some(ParseError::TooManyTargets);
-                return Err(A::Error::custom("too many"));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// One entry of JSON; counts its targets. As in Go, a key may be written in any case, and `null`
-/// is an empty list or map.
-struct JsonGroup<'c>(&'c Cell<usize>);
-
-impl<'de> Visitor<'de> for JsonGroup<'_> {
-    type Value = Group;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a target group")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Group, A::Error> {
-        let (mut addresses, mut labels) = (None, None::<Option<Labels>>);
-        while let Some(key) = map.next_key::<String>()? {
-            match Key::of(&key) {
-                Ok(Key::Targets) if addresses.is_none() => {
-                    addresses = Some(map.next_value_seed(Addresses(self.0))?);
-                }
-                Ok(Key::Labels) if labels.is_none() => labels = Some(map.next_value()?),
-                Ok(Key::Targets) => return Err(A::Error::duplicate_field("targets")),
-                Ok(Key::Labels) => return Err(A::Error::duplicate_field("labels")),
-                Err(unknown) => return Err(A::Error::custom(unknown)),
-            }
-        }
-        let labels = labels.flatten().unwrap_or_default();
-        Ok(Group::new(addresses.unwrap_or_default(), labels))
-    }
-}
-
-/// The addresses of an entry, or `null`.
-struct Addresses<'c>(&'c Cell<usize>);
-
-impl<'de> DeserializeSeed<'de> for Addresses<'_> {
-    type Value = Vec<Box<str>>;
-
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
-        from.deserialize_option(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Addresses<'_> {
-    type Value = Vec<Box<str>>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of addresses")
-    }
-
-    fn visit_none<E>(self) -> Result<Self::Value, E> {
-        Ok(Vec::new())
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
-        from.deserialize_seq(self)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
-        let mut addresses = Vec::new();
-        while let Some(address) = items.next_element()? {
-            self.0.set(self.0.get() + 1);
-            if self.0.get() > TARGETS_MAX {
-                return Err(A::Error::custom("too many targets"));
-            }
-            addresses.push(address);
-        }
-        Ok(addresses)
-    }
-}
-
 /// What an entry may say.
 enum Key {
     Targets,
@@ -275,62 +147,6 @@ impl Key {
             )),
         }
     }
-}
-
-/// One entry of YAML. Scalars are taken by their text: a port of 8080 is a label `8080`.
-fn group(node: &Node) -> Result<Group, String> {
-    if !matches!(node.value, Value::Map(_)) {
-        return Err(format!("expected a map, found {}", node.describe()));
-    }
-    let (mut addresses, mut labels) = (None, None);
-    for entry in node.entries() {
-        let value = &entry.value;
-        let is_twice = match Key::of(&entry.key)? {
-            Key::Targets if is_seq_or_null(value) => {
-                let items = value.items().iter();
-                let items = items.map(|item| text(item).map(Box::from));
-                addresses
-                    .replace(items.collect::<Result<_, _>>()?)
-                    .is_some()
-            }
-            Key::Labels if is_map_or_null(value) => {
-                let pairs = value.entries().iter();
-                let pairs =
-                    pairs.map(|entry| Ok((entry.key.clone(), text(&entry.value)?.to_owned())));
-                labels
-                    .replace(pairs.collect::<Result<_, String>>()?)
-                    .is_some()
-            }
-            Key::Targets => {
-                let found = value.describe();
-                return Err(format!("targets: expected a list, found {found}"));
-            }
-            Key::Labels => {
-                let found = value.describe();
-                return Err(format!("labels: expected a map, found {found}"));
-            }
-        };
-        if is_twice {
-            return Err(format!("duplicate field `{}`", entry.key));
-        }
-    }
-    Ok(Group::new(
-        addresses.unwrap_or_default(),
-        labels.unwrap_or_default(),
-    ))
-}
-
-fn text(node: &Node) -> Result<&str, String> {
-    let text = node.text().filter(|_| !node.is_null());
-    text.ok_or_else(|| format!("expected a text, found {}", node.describe()))
-}
-
-fn is_seq_or_null(node: &Node) -> bool {
-    node.is_null() || matches!(node.value, Value::Seq(_))
-}
-
-fn is_map_or_null(node: &Node) -> bool {
-    node.is_null() || matches!(node.value, Value::Map(_))
 }
 
 #[cfg(test)]
