@@ -2,13 +2,14 @@
 
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
+use reqwest::Client;
 use serde::Serialize;
 use tokio::{
     task::JoinSet,
     time::{Instant, interval},
 };
 
-use crate::{Error, collector::Collector, process::Process};
+use crate::{Error, collector::Collector, process::Process, scrape::client};
 
 /// Running scrapers. They end when this is dropped.
 pub(crate) struct Crowd {
@@ -79,11 +80,15 @@ impl Crowd {
 
 /// Asks at each interval, until the task is aborted.
 pub(crate) async fn ask_on(url: String, every: Duration, results: Rc<RefCell<Results>>) {
+    let Ok(client) = client() else {
+        results.borrow_mut().failed += 1;
+        return;
+    };
     let mut ticks = interval(every);
     loop {
         ticks.tick().await;
         let started = Instant::now();
-        match drain(&url).await {
+        match drain(&client, &url).await {
             Ok(bytes) => {
                 let mut results = results.borrow_mut();
                 results.took.push(started.elapsed());
@@ -95,8 +100,8 @@ pub(crate) async fn ask_on(url: String, every: Duration, results: Rc<RefCell<Res
 }
 
 /// Discards the answer while it arrives, and gives its size.
-async fn drain(url: &str) -> Result<usize, reqwest::Error> {
-    let mut answer = reqwest::get(url).await?.error_for_status()?;
+async fn drain(client: &Client, url: &str) -> reqwest::Result<usize> {
+    let mut answer = client.get(url).send().await?.error_for_status()?;
     let mut bytes = 0;
     while let Some(chunk) = answer.chunk().await? {
         bytes += chunk.len();
