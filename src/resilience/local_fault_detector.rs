@@ -4,7 +4,7 @@
 //! During a suspicion, no breaker counts failures. Hosts that answer are polled as usual, and a
 //! sample of the others is tried. The first of those that answers ends the suspicion.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use tokio::time::Instant;
 
@@ -16,13 +16,17 @@ const MIN_FAILING: usize = 3;
 /// At least one of this number of failing hosts is tried in each interval.
 const SAMPLE: usize = 10;
 
-/// Observes all hosts together.
+/// Observes all hosts together. When all of them fail, each failure costs as little as when one does.
 #[derive(Debug, Clone)]
 pub struct LocalFaultDetector {
     interval: Duration,
     hosts: Vec<Seat>,
     /// Positions that are free again.
     free: Vec<usize>,
+    /// How many hosts have failed.
+    failed: usize,
+    /// Those of them that failed within the last interval, by the time of their last failure.
+    recent: BTreeSet<(Instant, usize)>,
     suspect_since: Option<Instant>,
 }
 
@@ -61,6 +65,8 @@ impl LocalFaultDetector {
             interval,
             hosts: vec![Seat::Sound; hosts],
             free: Vec::new(),
+            failed: 0,
+            recent: BTreeSet::new(),
             suspect_since: None,
         }
     }
@@ -82,16 +88,14 @@ impl LocalFaultDetector {
 
     /// Removes the host at this position. A suspicion ends with the last host that could clear it.
     pub fn leave(&mut self, now: Instant, host: usize) -> Option<SuspicionChange> {
-        let seat = self.hosts.get_mut(host)?;
-        if *seat == Seat::Free {
+        if self.replace(host, Seat::Free)? == Seat::Free {
             return None;
         }
-        *seat = Seat::Free;
         self.free.push(host);
-        if self.failed().next().is_some() {
-            return None;
+        match self.failed {
+            0 => self.clear(now),
+            _ => None,
         }
-        self.clear(now)
     }
 
     /// The number of hosts.
@@ -108,17 +112,16 @@ impl LocalFaultDetector {
         host: usize,
         outcome: BreakerOutcome,
     ) -> Option<SuspicionChange> {
-        let seat = self.hosts.get_mut(host)?;
-        match (outcome, *seat) {
+        match (outcome, *self.hosts.get(host)?) {
             (_, Seat::Free) | (BreakerOutcome::Neutral, _) | (BreakerOutcome::Ok, Seat::Sound) => {
                 None
             }
             (BreakerOutcome::Fail, _) => {
-                *seat = Seat::Failed(now);
+                self.replace(host, Seat::Failed(now));
                 self.suspect(now)
             }
             (BreakerOutcome::Ok, Seat::Failed(_)) => {
-                *seat = Seat::Sound;
+                self.replace(host, Seat::Sound);
                 self.clear(now)
             }
         }
@@ -143,10 +146,26 @@ impl LocalFaultDetector {
         host % stride == turn % stride
     }
 
+    /// Puts something else at a position. Returns what was there.
+    fn replace(&mut self, host: usize, seat: Seat) -> Option<Seat> {
+        let before = std::mem::replace(self.hosts.get_mut(host)?, seat);
+        if let Seat::Failed(at) = before {
+            self.failed -= 1;
+            self.recent.remove(&(at, host));
+        }
+        if let Seat::Failed(at) = seat {
+            self.failed += 1;
+            self.recent.insert((at, host));
+        }
+        Some(before)
+    }
+
     fn suspect(&mut self, now: Instant) -> Option<SuspicionChange> {
-        let hosts = self.hosts();
-        let recent = |at: &Instant| now.saturating_duration_since(*at) <= self.interval;
-        let failing = self.failed().filter(recent).count();
+        let is_old = |at: Instant| now.saturating_duration_since(at) > self.interval;
+        while self.recent.first().is_some_and(|(at, _)| is_old(*at)) {
+            self.recent.pop_first();
+        }
+        let (failing, hosts) = (self.recent.len(), self.hosts());
         if self.suspect_since.is_some() || failing < MIN_FAILING || failing * 2 <= hosts {
             return None;
         }
@@ -158,14 +177,5 @@ impl LocalFaultDetector {
         let since = self.suspect_since.take()?;
         let after = now.saturating_duration_since(since);
         Some(SuspicionChange::Cleared { after })
-    }
-
-    /// When each host failed that has not answered since.
-    fn failed(&self) -> impl Iterator<Item = Instant> {
-        let when = |seat: &Seat| match seat {
-            Seat::Failed(at) => Some(*at),
-            Seat::Free | Seat::Sound => None,
-        };
-        self.hosts.iter().filter_map(when)
     }
 }

@@ -144,6 +144,47 @@ fn few_hosts_or_failures_at_different_times_raise_no_suspicion() {
     );
 }
 
+proptest! {
+    #[test]
+    fn a_suspicion_begins_when_most_hosts_have_failed_within_an_interval(
+        steps in prop::collection::vec((0..8_usize, prop::bool::weighted(0.7), 0..9_u32), 1..60),
+    ) {
+        let mut now = Instant::now();
+        let mut guard = LocalFaultDetector::new(8, INTERVAL);
+        let mut failed = [None; 8];
+        for (host, fails, eighths) in steps {
+            now += INTERVAL * eighths / 8;
+            let was_suspect = guard.suspect_since().is_some();
+            let outcome = if fails { BreakerOutcome::Fail } else { BreakerOutcome::Ok };
+            let change = guard.record(now, host, outcome);
+            let had_failed = failed[host].is_some();
+            failed[host] = fails.then_some(now);
+            let failing = failed.iter().flatten().filter(|at| now - **at <= INTERVAL).count();
+            let begins = fails && !was_suspect && failing > 4;
+            let ends = !fails && was_suspect && had_failed;
+            prop_assert_eq!(change.is_some(), begins || ends);
+            if begins {
+                prop_assert_eq!(change, Some(SuspicionChange::Suspect { failing, hosts: 8 }));
+            }
+        }
+    }
+}
+
+/// A failure that looked at all hosts would take hours here, and a network that is down would use
+/// all of a processor.
+#[test]
+fn when_all_hosts_fail_a_failure_costs_as_little_as_one_alone() {
+    const HOSTS: usize = 1_000_000;
+    let mut now = Instant::now();
+    let mut guard = LocalFaultDetector::new(HOSTS, INTERVAL);
+    let mut suspicions = 0;
+    for host in (0..HOSTS).chain(0..HOSTS) {
+        now += Duration::from_micros(10);
+        suspicions += usize::from(guard.record(now, host, BreakerOutcome::Fail).is_some());
+    }
+    assert_eq!(suspicions, 1);
+}
+
 #[test]
 fn hosts_can_be_added_and_removed() {
     let now = Instant::now();
