@@ -1,6 +1,9 @@
 //! Tests of the core: tables, models, streams of events, and the bugs of other breakers.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use fastrand::Rng;
 use tokio::time::Instant;
@@ -100,7 +103,9 @@ fn keys(endpoints: &[&str], instances: &[&str]) -> Arc<TargetKeys> {
 
 /// A target of which nothing is known.
 fn host(slot: &Arc<TargetSlot>, endpoints: &[&str], instances: &[&str]) -> TargetResilience {
-    TargetResilience::new(slot, "node", keys(endpoints, instances), &Clock::System)
+    // Its jitter depends on the time of day.
+    let clock = Clock::starting_at(UNIX_EPOCH);
+    TargetResilience::new(slot, "node", keys(endpoints, instances), &clock)
 }
 
 /// A refused connection.

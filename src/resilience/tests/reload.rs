@@ -129,8 +129,8 @@ async fn nothing_is_known_of_another_target() {
     let slot = ReceiverResilience::new(settings()).join();
     let old = host(&slot, &["root"], &["a", "b"]);
     for _ in 0..60 {
-        poll(&old, 0, false).await;
         advance(secs(5)).await;
+        poll(&old, 0, false).await;
     }
     assert!(old.retry_at(0).is_some());
     let same = reloaded(&old, &["root"], &["c"]);
