@@ -57,6 +57,7 @@ pub(super) enum Payload {
 #[derive(Debug)]
 pub(super) struct Batcher {
     settings: BatchSettings,
+    /// Its memory stays from batch to batch.
     payload: Vec<u8>,
     points: u64,
     opened: Option<Instant>,
@@ -100,16 +101,17 @@ impl Batcher {
     /// Closes the open batch.
     pub(super) fn take(&mut self) -> Option<Batch> {
         let opened = self.opened.take()?;
-        let mut payload = std::mem::take(&mut self.payload);
-        // The batch may wait for minutes, and a vector that grew can have twice the memory that it
-        // needs.
-        payload.shrink_to_fit();
+        // The batch may wait for minutes, so it has no more memory than it needs. The next one is
+        // about as large, so it is filled in the same place.
+        let payload = Bytes::copy_from_slice(&self.payload);
+        self.payload.clear();
+        self.payload.shrink_to(2 * payload.len());
         let id = self.next_id;
         self.next_id += 1;
         Some(Batch {
             ids: id..=id,
             bytes: payload.len() as u64,
-            payload: Payload::Memory(payload.into()),
+            payload: Payload::Memory(payload),
             points: std::mem::take(&mut self.points),
             done_points: 0,
             pieces: VecDeque::new(),
@@ -182,6 +184,25 @@ mod tests {
         batcher.push(b"second", 1, start);
         assert_eq!(batcher.due(), Some(start));
         assert!(batcher.push(b"third", 1, start).is_none(), "no upper limit");
+    }
+
+    #[test]
+    fn the_next_batch_is_filled_in_the_same_place() {
+        let mut batcher = batcher(1_000_000);
+        let mut fill = |messages: usize| {
+            for _ in 0..messages {
+                batcher.push(&[7; 100], 1, Instant::now());
+            }
+            let filled = batcher.payload.capacity();
+            let batch = batcher.take().unwrap();
+            assert_eq!(batch.bytes, 100 * messages as u64);
+            (filled, batcher.payload.capacity())
+        };
+        let (filled, kept) = fill(100);
+        assert_eq!(kept, filled);
+        assert_eq!(fill(100), (filled, filled), "no more memory is taken");
+        let (_, kept) = fill(1);
+        assert_eq!(kept, 200, "what a small batch does not need is given back");
     }
 
     proptest! {
