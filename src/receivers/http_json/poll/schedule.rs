@@ -27,6 +27,13 @@ const SLOTS: u32 = 50;
 /// These slots are among the `SLOTS` too, so a receiver that grows stays spread.
 const SLOTS_OF_FEW: [(usize, u32); 2] = [(100, 10), (250, 25)];
 
+/// A receiver with more targets a slot has twice as many slots, or four times, and so on. More that
+/// wake together would only wait for each other.
+const MOST_IN_A_SLOT: usize = 32;
+
+/// More slots would be closer together than timers are.
+const MOST_SLOTS: u32 = SLOTS << 7;
+
 /// On its way to the grid, a tick is later than an interval after the one before it by this part of
 /// the interval.
 const STEP: u32 = 10;
@@ -191,15 +198,20 @@ impl SchedulePlan<'_> {
     }
 
     fn slots(&self) -> u32 {
-        let is_few = |(most, _): &&(usize, u32)| self.timing.all_targets <= *most;
-        let few = SLOTS_OF_FEW.iter().find(is_few);
-        few.map_or(SLOTS, |(_, slots)| *slots)
+        let targets = self.timing.all_targets;
+        let few = SLOTS_OF_FEW.iter().find(|(most, _)| targets <= *most);
+        let mut slots = few.map_or(SLOTS, |(_, slots)| *slots);
+        while targets.div_ceil(MOST_IN_A_SLOT) > slots as usize && slots < MOST_SLOTS {
+            slots *= 2;
+        }
+        slots
     }
 
     /// Time from `moment` to the next step of the first polls. A slot is a whole number of steps,
     /// so targets that begin together stay together on their way to the grid.
     fn until_step(&self, moment: Duration) -> Duration {
-        let slot = (self.timing.interval / SLOTS).as_nanos().max(1);
+        let slot = self.timing.interval / self.slots().max(SLOTS);
+        let slot = slot.as_nanos().max(1);
         let step = (slot / slot.div_ceil(FIRST_STEP.as_nanos())).max(1);
         let wait = moment.as_nanos().next_multiple_of(step) - moment.as_nanos();
         Duration::from_nanos(u64::try_from(wait).unwrap_or(u64::MAX))
@@ -274,16 +286,39 @@ mod tests {
     fn the_targets_of_a_slot_wake_together_and_no_slot_is_a_herd() {
         for interval in [Duration::from_secs(1), INTERVAL, INTERVAL * 20] {
             let mut slots = std::collections::BTreeMap::<_, u32>::new();
-            for target in 0..10_000 {
+            for target in 0..1_000 {
                 let name = format!("10.0.{}.{}:9000", target / 256, target % 256);
-                let phase = plan(&name, interval, 10_000).phase();
+                let phase = plan(&name, interval, 1_000).phase();
                 assert_eq!(phase % (interval / SLOTS).as_nanos(), 0);
                 *slots.entry(phase).or_default() += 1;
             }
             assert_eq!(slots.len(), 50);
-            // 3 % of all polls would be a herd.
-            assert!(slots.values().all(|count| *count < 300), "{slots:?}");
+            let most = slots.values().max();
+            assert!(most.is_some_and(|most| *most < 40), "{slots:?}");
         }
+    }
+
+    #[test]
+    fn in_a_fleet_of_any_size_about_as_many_wake_together() {
+        for targets in [300, 1_600, 1_601, 5_000, 10_000, 100_000] {
+            let mut slots = std::collections::BTreeMap::<_, usize>::new();
+            for target in 0..targets {
+                let phase = plan(&format!("node-{target}"), INTERVAL, targets).phase();
+                *slots.entry(phase).or_default() += 1;
+            }
+            let average = targets / slots.len();
+            assert!(
+                (6..=MOST_IN_A_SLOT).contains(&average),
+                "{targets}: {average}"
+            );
+            let most = slots.values().max();
+            assert!(
+                most.is_some_and(|most| *most < 3 * MOST_IN_A_SLOT),
+                "{targets}: {most:?}"
+            );
+        }
+        let plan = plan("node", INTERVAL, usize::MAX);
+        assert_eq!(plan.slots(), MOST_SLOTS);
     }
 
     /// How many of `targets` poll at the same moment, moment by moment from the start on.
@@ -324,14 +359,20 @@ mod tests {
 
     #[test]
     fn a_receiver_that_grows_target_by_target_is_no_herd() {
-        let mut slots = std::collections::BTreeMap::<_, u32>::new();
+        let mut fiftieths = std::collections::BTreeMap::<_, u32>::new();
         for target in 0..10_000 {
             let name = format!("10.0.{}.{}:9000", target / 256, target % 256);
             let phase = plan(&name, INTERVAL, target + 1).phase();
-            *slots.entry(phase).or_default() += 1;
+            *fiftieths
+                .entry(phase / (INTERVAL / SLOTS).as_nanos())
+                .or_default() += 1;
         }
-        assert_eq!(slots.len(), 50);
-        assert!(slots.values().all(|count| *count < 300), "{slots:?}");
+        assert_eq!(fiftieths.len(), 50);
+        // 3 % of all polls would be a herd.
+        assert!(
+            fiftieths.values().all(|count| *count < 300),
+            "{fiftieths:?}"
+        );
     }
 
     /// How far each tick is from the one before it.
