@@ -86,10 +86,12 @@ pub(super) async fn serve(
     let clock = Clock::System;
     let seed = u64::try_from(clock.since_epoch().as_nanos()).unwrap_or_default();
     let listener_runtime = DedicatedRuntime::start("listeners").map_err(RuntimeError::Threads)?;
+    let exporter_runtime = DedicatedRuntime::start("exporters").map_err(RuntimeError::Threads)?;
     let world = Environment {
         clock,
         seed,
         listening: Some(listener_runtime.handle().clone()),
+        sending: Some(exporter_runtime.handle().clone()),
         network: Network::default(),
     };
     let service = Service::start(config, own, &world).await?;

@@ -49,6 +49,7 @@ async fn run(definition: &str, life: impl AsyncFnOnce(&Stand)) {
         clock: Clock::starting_at(std::time::UNIX_EPOCH + Duration::from_secs(1_800_000_000)),
         seed: 1,
         listening: None,
+        sending: None,
         network,
     };
     let telemetry = InternalTelemetry::new(&<_>::default()).unwrap();

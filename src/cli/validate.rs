@@ -21,6 +21,7 @@ pub(super) async fn validate(
         clock: Clock::System,
         seed: 0,
         listening: None,
+        sending: None,
         network: Network::default(),
     };
     Service::dry_run(&config, &world)?;

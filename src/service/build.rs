@@ -197,7 +197,9 @@ impl Builder<'_> {
     ) -> Result<ExporterNode, StartError> {
         let (name, site) = (id.to_string(), self.site);
         let status = site.components.announce(ComponentKind::Exporter, &name);
-        let tasks = status.own(&self.graph.root.group());
+        let group = self.graph.root.group();
+        let place = site.sending.as_ref();
+        let tasks = status.own(&place.map_or_else(|| group.clone(), |place| group.on(place)));
         let mut context = ExporterContext {
             id: &name,
             listeners,

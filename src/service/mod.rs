@@ -44,6 +44,9 @@ pub struct Environment {
     pub seed: u64,
     /// The runtime that answers requests. Without it, the main runtime does.
     pub listening: Option<Handle>,
+    /// The runtime of the exporters: what they encrypt and send delays no poll, and many polls delay
+    /// no batch. Without it, they have the main runtime.
+    pub sending: Option<Handle>,
     /// The network to the targets.
     pub network: Network,
 }
@@ -58,6 +61,7 @@ struct ServiceContext {
     clock: Clock,
     seed: u64,
     listening: Option<Handle>,
+    sending: Option<Handle>,
     network: Network,
     started: Instant,
     reload: ReloadTrigger,
@@ -92,6 +96,7 @@ impl ServiceContext {
             clock: world.clock.clone(),
             seed: world.seed,
             listening: world.listening.clone(),
+            sending: world.sending.clone(),
             network: world.network.clone(),
             started: Instant::now(),
             reload,

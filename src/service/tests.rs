@@ -77,6 +77,7 @@ async fn reloads_leave_nothing_behind() {
         clock: Clock::System,
         seed: 1,
         listening: None,
+        sending: None,
         network: Network::default(),
     };
     let configs = [config("a", 20), config("b", 30)];

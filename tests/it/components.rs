@@ -289,6 +289,7 @@ async fn a_component_of_each_kind_is_one_entry_of_a_register() {
         clock: Clock::System,
         seed: 1,
         listening: None,
+        sending: None,
         network: Network::default(),
     };
     let telemetry = InternalTelemetry::new(&config.service.telemetry.resource).unwrap();
