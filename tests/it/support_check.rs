@@ -1,6 +1,10 @@
 //! Tests of the test tools with the real programs.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use hyper::Response;
@@ -19,7 +23,9 @@ use prost::Message as _;
 use serde_json::json;
 
 use crate::support::{
-    PATIENCE, eventually,
+    PATIENCE,
+    browser::Browser,
+    eventually,
     prometheus::{Prometheus, promtool_check_metrics},
     rotel::Rotel,
     server::Server,
@@ -27,6 +33,22 @@ use crate::support::{
 };
 
 const CLEAN: &str = "# HELP polls_total Polls.\n# TYPE polls_total counter\npolls_total 5\n";
+
+#[tokio::test]
+#[ignore = "needs chromium: run tests/run"]
+async fn a_browser_leaves_nothing_behind() {
+    let left_by_browsers = || -> BTreeSet<_> {
+        let all = std::fs::read_dir(std::env::temp_dir()).unwrap();
+        let names = all.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let is_of_a_browser = |name: &String| name.to_lowercase().contains("chrom");
+        names.filter(is_of_a_browser).collect()
+    };
+    let before = left_by_browsers();
+    drop(Browser::open(800, 600, false).await);
+    let after = left_by_browsers();
+    let new: Vec<_> = after.difference(&before).collect();
+    assert!(new.is_empty(), "{new:?}");
+}
 
 #[tokio::test]
 #[ignore = "needs prometheus and rotel: run tests/run"]

@@ -55,6 +55,7 @@ impl Browser {
             command
                 .arg(format!("--port={port}"))
                 .env("HOME", folder)
+                .env("TMPDIR", folder)
                 .env("XDG_CONFIG_HOME", folder)
                 .env("XDG_CACHE_HOME", folder);
         });
