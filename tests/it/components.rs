@@ -2,7 +2,8 @@
 //! with a contract, and one entry of a register.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    thread,
     time::Duration,
 };
 
@@ -18,7 +19,7 @@ use betanet_collector::{
     receivers::{
         self, BuiltReceiver, Network, Receiver, ReceiverConfig, ReceiverContext, ReceiverType,
     },
-    runtime::{Clock, Tasks},
+    runtime::{Clock, DedicatedRuntime, Tasks},
     service::{Environment, Service},
     settings::{BuildError, Capability, ComponentType, ExtensionUse},
     storage::{Directory, DirectorySettings},
@@ -34,6 +35,9 @@ use tokio::{
 
 /// What the components did, in order.
 static LOG: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// The thread that runs the tasks of the exporter.
+static EXPORTER_THREAD: OnceLock<String> = OnceLock::new();
 
 fn log(line: impl Into<String>) {
     LOG.lock()
@@ -162,6 +166,10 @@ impl ExporterConfig for Memory {
         let storage = self.0.storage.as_ref();
         let directory = storage.and_then(|id| context.storages.get(id));
         log(format!("{} stores: {}", context.id, directory.is_some()));
+        context.tasks.spawn("memory", async {
+            let name = thread::current().name().unwrap_or_default().to_owned();
+            EXPORTER_THREAD.get_or_init(|| name);
+        });
         Ok(Arc::new(Self(self.0.clone())))
     }
 }
@@ -285,11 +293,12 @@ async fn logged(line: &str) {
 async fn a_component_of_each_kind_is_one_entry_of_a_register() {
     let registers = registers();
     let config = load(&registers, &text("one")).unwrap();
+    let exporters = DedicatedRuntime::start("exporters").unwrap();
     let environment = Environment {
         clock: Clock::System,
         seed: 1,
         listening: None,
-        sending: None,
+        sending: Some(exporters.handle().clone()),
         network: Network::default(),
     };
     let telemetry = InternalTelemetry::new(&config.service.telemetry.resource).unwrap();
@@ -332,6 +341,8 @@ async fn a_component_of_each_kind_is_one_entry_of_a_register() {
         "two is gone",
     ];
     assert_eq!(*LOG.lock().unwrap(), expected);
+    let thread = EXPORTER_THREAD.get().map(String::as_str);
+    assert_eq!(thread, Some("exporters"), "no poll delays what it sends");
 }
 
 #[test]
