@@ -17,8 +17,8 @@ pub fn hold_back_huge_pages() {
     ARE_HUGE_PAGES_HELD_BACK.store(is_held_back, Ordering::Relaxed);
 }
 
-/// Takes memory in huge pages from now on, if they were held back. Memory that is there already gets
-/// them only after minutes.
+/// Takes memory in huge pages from now on, if they were held back. What the process took before gets
+/// huge pages only after minutes.
 pub fn use_huge_pages() {
     if ARE_HUGE_PAGES_HELD_BACK.swap(false, Ordering::Relaxed) {
         huge_pages::allow(true);

@@ -10,7 +10,7 @@ use super::{
         clients::{ClientFactory, ClientSettings, TransportFactory},
         network,
     },
-    poll::{body_mapper::BodyMappers, endpoint::ReceiverParts, places::Places, schedule::Timing},
+    poll::{body_mapper::BodyMappers, endpoint::ReceiverParts, grid::Timing, places::Places},
     spec::{PollSettings, ReceiverSpec},
     targets::discovery::{DiscoveredBy, NewDiscovery, TargetDiscovery},
     telemetry::ReceiverTelemetry,

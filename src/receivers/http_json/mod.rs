@@ -37,7 +37,7 @@ pub use self::{
     targets::{handle::StopHandle, manager::TargetManager},
 };
 use self::{
-    poll::{sample, saved_pages, schedule::Timing},
+    poll::{grid::Timing, sample, saved_pages},
     spec::TargetSpec,
     targets::{
         definition_selection::DefinitionSelector,

@@ -7,7 +7,7 @@ use super::{
     build_error::BuildError,
     config::{Config, TargetConfig},
     http::clients::TransportFactory,
-    poll::{endpoint::ReceiverParts, schedule::Timing},
+    poll::{endpoint::ReceiverParts, grid::Timing},
     telemetry::TargetRefusal,
 };
 use crate::{

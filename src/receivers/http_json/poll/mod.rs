@@ -1,6 +1,7 @@
 //! How one target is polled.
 //!
-//! In reading order: `schedule` says when, and `pace` which endpoints; `poll_loop` waits for the
+//! In reading order: `grid` has the moments at which targets may be polled, `schedule` says when one
+//! is, and `pace` which of its endpoints; `poll_loop` waits for the
 //! tick (or for one of the `signals`) and reports; `poll_state` is what a target keeps between two
 //! polls; `target_poller` makes one poll; `round` asks its endpoints at once or one by one;
 //! `endpoint` makes the requests of one endpoint, whose values `asked` puts in; `authenticated` sends
@@ -17,6 +18,7 @@ mod derived;
 pub(super) mod endpoint;
 pub(super) mod exchanges;
 mod failure;
+pub(super) mod grid;
 mod in_time;
 pub(super) mod pages;
 pub(super) mod pace;

@@ -6,8 +6,9 @@ use tokio::time::Instant;
 
 use super::{
     endpoint::EndpointPoller,
+    grid::{SchedulePlan, Timing},
     pace::Pace,
-    schedule::{Schedule, SchedulePlan, Timing},
+    schedule::Schedule,
     target_poller::TargetPoller,
 };
 use crate::{

@@ -21,7 +21,7 @@ use crate::{
     receivers::http_json::{
         HttpJsonReceiver,
         config::TargetConfig,
-        poll::{schedule::Timing, signals::Turns},
+        poll::{grid::Timing, signals::Turns},
         spec::{ReceiverSpec, TargetSpec},
         telemetry::TargetRefusal,
     },
@@ -217,11 +217,17 @@ impl TargetManager {
             targets: changes.start.len(),
             ..timing
         };
-        let started: Vec<_> = managed.valid(changes.start).collect();
+        self.start(managed, changes.start, timing);
+        managed.timing.initial_delay = Duration::ZERO;
+        stopping
+    }
+
+    /// Starts those targets that are valid.
+    fn start(&self, managed: &mut ManagedTargets, targets: Vec<Arc<TargetConfig>>, timing: Timing) {
+        let started: Vec<_> = managed.valid(targets).collect();
         for (name, config) in started {
-            let receiver = Arc::clone(&spec);
             let target = TargetSpec {
-                receiver,
+                receiver: Arc::clone(&managed.spec),
                 config,
                 timing,
             };
@@ -229,8 +235,6 @@ impl TargetManager {
             let target = TargetHandle::start(target, consumer, &self.turns, &self.tasks);
             managed.targets.insert(name, target);
         }
-        managed.timing.initial_delay = Duration::ZERO;
-        stopping
     }
 
     fn lock(&self) -> MutexGuard<'_, ManagedTargets> {

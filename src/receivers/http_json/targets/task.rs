@@ -9,9 +9,9 @@ use crate::{
     pipeline::Consumer,
     receivers::http_json::{
         poll::{
+            grid::Timing,
             poll_loop::{PollLoop, PollingEnded},
             poll_state::PollState,
-            schedule::Timing,
             signals::TargetSignals,
         },
         spec::TargetSpec,
