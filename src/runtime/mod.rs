@@ -6,6 +6,7 @@ pub mod clock;
 mod files;
 mod file_watcher;
 pub mod heavy;
+pub mod idle;
 pub mod memory;
 pub mod open_files;
 mod rotated_text;

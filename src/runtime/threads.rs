@@ -5,6 +5,8 @@ use std::{ffi::OsStr, io, num::NonZeroUsize, sync::mpsc, thread};
 
 use tokio::runtime::{Builder, Runtime};
 
+use super::idle;
+
 /// The most workers of a runtime. More only wait for processors.
 const MOST_WORKERS: usize = 1024;
 
@@ -52,6 +54,7 @@ fn count(text: &OsStr) -> Option<usize> {
 pub fn build_runtime(mut builder: Builder, workers: usize) -> io::Result<Runtime> {
     // One more for blocking work.
     have(workers.saturating_add(1))?;
+    idle::watch(&mut builder);
     builder.worker_threads(workers).enable_all().build()
 }
 

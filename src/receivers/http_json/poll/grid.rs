@@ -8,7 +8,7 @@ const FIRST_STEP: Duration = Duration::from_millis(200);
 /// An interval has this many slots, and the targets of one slot wake together: a wake for each
 /// target costs more than a request (docs/performance.md). So 1 % of the interval has about 2 % of
 /// the polls, and no node notices the grid.
-pub(super) const SLOTS: u32 = 50;
+const SLOTS: u32 = 50;
 
 /// A receiver with at most so many targets has fewer slots, so that about ten of them wake together.
 /// These slots are among the `SLOTS` too, so a receiver that grows stays spread.

@@ -7,7 +7,10 @@ use super::{
     signals::{TargetSignals, Turn},
     target_poller::TargetPoller,
 };
-use crate::pipeline::{EndpointPoll, Poll};
+use crate::{
+    pipeline::{EndpointPoll, Poll},
+    runtime::idle,
+};
 
 /// The loop of one target.
 pub(crate) struct PollLoop<'a, S> {
@@ -72,11 +75,9 @@ impl<S: Clone> PollLoop<'_, S> {
                 }
             }
             // A trial request or a reader does not wait.
-            let patience = self.state.schedule.patience();
-            let _turn = match next.is_tick {
-                true => self.poller.places.poll_turn(patience).await,
-                false => None,
-            };
+            if next.is_tick {
+                idle::turn().await;
+            }
             if Box::pin(self.poll(&next)).await {
                 return PollingEnded::Unknown;
             }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::grid::{SLOTS, SchedulePlan, Timing, fraction};
+use super::grid::{SchedulePlan, Timing, fraction};
 
 /// So many first polls a second, so that starting a fleet is no herd either.
 const FIRST_POLLS_PER_SECOND: u32 = 50;
@@ -106,12 +106,6 @@ impl Schedule {
             missed: self.missed,
             ..Self::new(plan, now, since_epoch)
         };
-    }
-
-    /// The longest time that a poll waits for others: that of a slot, and never so long that somebody
-    /// would notice.
-    pub(crate) fn patience(&self) -> Duration {
-        (self.interval / SLOTS).min(Duration::from_millis(250))
     }
 
     /// When the next poll is due.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{endpoint::EndpointPoller, places::Places, round::Round};
+use super::{endpoint::EndpointPoller, round::Round};
 use crate::{
     pipeline::{EndpointPoll, ErrorType, Poll, PollFailure, PollOutcome, StatusBoard, Target},
     receivers::http_json::telemetry::ReceiverTelemetry,
@@ -22,7 +22,6 @@ pub(crate) struct TargetPoller {
     pub(crate) board: Arc<StatusBoard>,
     pub(crate) telemetry: Arc<ReceiverTelemetry>,
     pub(crate) level: MetricsLevel,
-    pub(crate) places: Arc<Places>,
 }
 
 impl TargetPoller {

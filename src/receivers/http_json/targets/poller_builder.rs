@@ -129,7 +129,6 @@ impl ReceiverSpec {
             board: Arc::clone(&self.context.board),
             telemetry: Arc::clone(&self.shared.telemetry),
             level: self.level,
-            places: Arc::clone(&self.shared.places),
         })
     }
 

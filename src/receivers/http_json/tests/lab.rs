@@ -351,7 +351,6 @@ fn before_strangers(
         board: Arc::new(StatusBoard::default()),
         telemetry,
         level: MetricsLevel::Detailed,
-        places: Arc::clone(&shared.places),
     }
     .asking(servers, &shared)
 }
@@ -416,7 +415,6 @@ pub(super) fn reloaded(
         board: Arc::clone(&old.board),
         telemetry: Arc::clone(&old.telemetry),
         level: old.level,
-        places: Arc::clone(&old.places),
     }
     .asking(&PerInstance::one(server), &old.endpoints[0].shared)
 }
