@@ -80,6 +80,15 @@ impl TargetSpec {
 }
 
 impl ReceiverSpec {
+    /// How many requests all targets get in a second, if they speak the definition with the most
+    /// endpoints.
+    pub(crate) fn requests_per_second(&self, timing: Timing) -> f64 {
+        let endpoints = self.definitions.iter().map(|known| known.endpoints.len());
+        let endpoints = u32::try_from(endpoints.max().unwrap_or_default()).unwrap_or(u32::MAX);
+        let targets = u32::try_from(timing.all_targets).unwrap_or(u32::MAX);
+        f64::from(targets) * f64::from(endpoints) / timing.interval.as_secs_f64()
+    }
+
     /// Counts and logs a target that cannot be polled.
     pub(crate) fn refuse_invalid(&self, config: &TargetConfig, error: &BuildError) {
         let name = config.display_name();

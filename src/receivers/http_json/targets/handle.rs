@@ -6,15 +6,10 @@ use futures_util::future::join_all;
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use super::task;
+use super::{poll_threads::PollThread, task};
 use crate::{
     pipeline::Consumer,
-    receivers::http_json::{
-        config::TargetConfig,
-        poll::signals::{TargetSignals, Turns},
-        spec::TargetSpec,
-    },
-    runtime::Tasks,
+    receivers::http_json::{config::TargetConfig, poll::signals::TargetSignals, spec::TargetSpec},
 };
 
 /// A target that is polled.
@@ -23,6 +18,7 @@ pub(crate) struct TargetHandle {
     spec: watch::Sender<TargetSpec>,
     stop: CancellationToken,
     task: JoinHandle<()>,
+    _thread: Arc<PollThread>,
 }
 
 /// Targets that were told to stop.
@@ -30,15 +26,15 @@ pub(crate) struct TargetHandle {
 pub struct StopHandle(Vec<JoinHandle<()>>);
 
 impl TargetHandle {
-    /// Starts the task of a target, which hands its polls to `consumer`.
+    /// Starts the task of a target on a thread. It hands its polls to `consumer`.
     pub(crate) fn start(
         spec: TargetSpec,
         consumer: Arc<dyn Consumer>,
-        turns: &Turns,
-        tasks: &Tasks,
+        thread: Arc<PollThread>,
     ) -> Self {
         let config = Arc::clone(&spec.config);
         let name = format!("{} of {}", config.display_name(), spec.receiver.context.id);
+        let PollThread { tasks, turns, .. } = &*thread;
         let stop = tasks.stopping().child_token();
         let (sender, receiver) = watch::channel(spec);
         let signals = TargetSignals::new(stop.clone(), receiver, turns.clone());
@@ -47,6 +43,7 @@ impl TargetHandle {
             spec: sender,
             stop,
             task: tasks.spawn(name, task::run(signals, consumer)),
+            _thread: thread,
         }
     }
 

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     discovery::{DiscoveredBy, TargetDiscovery},
     handle::{StopHandle, TargetHandle},
+    poll_threads::PollThreads,
     probed_hosts::ProbedHosts,
     reconcile::reconcile,
 };
@@ -21,7 +22,7 @@ use crate::{
     receivers::http_json::{
         HttpJsonReceiver,
         config::TargetConfig,
-        poll::{grid::Timing, signals::Turns},
+        poll::grid::Timing,
         spec::{ReceiverSpec, TargetSpec},
         telemetry::TargetRefusal,
     },
@@ -37,7 +38,6 @@ const HUGE_PAGES_FROM: usize = 250;
 pub struct TargetManager {
     consumer: Arc<dyn Consumer>,
     tasks: Tasks,
-    turns: Turns,
     /// What probes found out.
     pub(super) probed: ProbedHosts,
     managed: Mutex<ManagedTargets>,
@@ -58,6 +58,7 @@ struct ManagedTargets {
     /// Whether all sources of a discovery have answered at least once.
     was_complete: bool,
     discovery: Option<Tasks>,
+    threads: PollThreads,
     /// By name.
     targets: BTreeMap<String, TargetHandle>,
 }
@@ -75,6 +76,7 @@ impl TargetManager {
         consumer: Arc<dyn Consumer>,
         tasks: Tasks,
     ) -> Self {
+        let context = &receiver.spec.context;
         let managed = ManagedTargets {
             discovered_by: Arc::clone(&receiver.discovered_by),
             spec: Arc::clone(&receiver.spec),
@@ -84,12 +86,12 @@ impl TargetManager {
             found_before: Arc::default(),
             was_complete: false,
             discovery: None,
+            threads: PollThreads::new(&context.id, &context.network, tasks.clone()),
             targets: BTreeMap::new(),
         };
         Self {
             consumer,
             tasks,
-            turns: Turns::new(),
             probed: ProbedHosts::default(),
             managed: Mutex::new(managed),
         }
@@ -225,6 +227,9 @@ impl TargetManager {
     /// Starts those targets that are valid.
     fn start(&self, managed: &mut ManagedTargets, targets: Vec<Arc<TargetConfig>>, timing: Timing) {
         let started: Vec<_> = managed.valid(targets).collect();
+        managed
+            .threads
+            .start(managed.spec.requests_per_second(timing));
         for (name, config) in started {
             let target = TargetSpec {
                 receiver: Arc::clone(&managed.spec),
@@ -232,7 +237,7 @@ impl TargetManager {
                 timing,
             };
             let consumer = Arc::clone(&self.consumer);
-            let target = TargetHandle::start(target, consumer, &self.turns, &self.tasks);
+            let target = TargetHandle::start(target, consumer, managed.threads.free());
             managed.targets.insert(name, target);
         }
     }
