@@ -14,6 +14,9 @@ use tokio::{runtime::Builder, sync::Semaphore};
 /// a fifth more processor time.
 const AT_ONCE: usize = 16;
 
+/// So much work begins while a task yields again and again.
+const BESIDE_ANOTHER: usize = 4;
+
 thread_local! {
     /// That of the runtime of this thread.
     static GATE: RefCell<Option<Arc<IdleGate>>> = const { RefCell::new(None) };
@@ -24,11 +27,11 @@ thread_local! {
 struct IdleGate(Semaphore);
 
 impl IdleGate {
-    /// A thread has nothing else to do.
-    fn idle(&self) {
-        let used = AT_ONCE.saturating_sub(self.0.available_permits());
-        if used > 0 {
-            self.0.add_permits(used);
+    /// Lets so much work begin.
+    fn let_begin(&self, count: usize) {
+        let missing = count.saturating_sub(self.0.available_permits());
+        if missing > 0 {
+            self.0.add_permits(missing);
         }
     }
 }
@@ -39,19 +42,31 @@ pub(super) fn watch(builder: &mut Builder) {
     let of_thread = Arc::clone(&gate);
     builder
         .on_thread_start(move || GATE.set(Some(Arc::clone(&of_thread))))
-        .on_thread_park(move || gate.idle());
+        .on_thread_park(move || gate.let_begin(AT_ONCE));
 }
 
 /// Waits until this thread is idle, or little work has begun since it was. In a runtime that is not
 /// [watched](super::build_runtime) this does not wait.
 pub async fn turn() {
-    let gate = GATE.with_borrow(Clone::clone);
-    if let Some(gate) = gate
+    if let Some(gate) = gate()
         // It is never closed.
         && let Ok(permit) = gate.0.acquire().await
     {
         permit.forget();
     }
+}
+
+/// Lets all other tasks run first, and some work that waits for its [turn]. To tokio, a thread on
+/// which a task yields is not idle.
+pub async fn yield_now() {
+    tokio::task::yield_now().await;
+    if let Some(gate) = gate() {
+        gate.let_begin(BESIDE_ANOTHER);
+    }
+}
+
+fn gate() -> Option<Arc<IdleGate>> {
+    GATE.with_borrow(Clone::clone)
 }
 
 #[cfg(test)]
@@ -121,13 +136,30 @@ mod tests {
     }
 
     #[test]
+    fn a_task_that_yields_all_the_time_delays_nothing() {
+        let runtime = build_runtime(Builder::new_multi_thread(), 1).unwrap();
+        let mut all = JoinSet::new();
+        let endless = async {
+            loop {
+                yield_now().await;
+            }
+        };
+        let endless = runtime.spawn(endless);
+        for _ in 0..AT_ONCE * 3 {
+            all.spawn_on(turn(), runtime.handle());
+        }
+        assert_eq!(runtime.block_on(all.join_all()).len(), AT_ONCE * 3);
+        endless.abort();
+    }
+
+    #[test]
     fn a_few_begin_each_time_that_a_thread_is_idle() {
         let gate = IdleGate(Semaphore::new(AT_ONCE));
         let begin = || gate.0.try_acquire().map(SemaphorePermit::forget).is_ok();
         for _ in 0..3 {
             assert_eq!((0..AT_ONCE * 2).filter(|_| begin()).count(), AT_ONCE);
-            gate.idle();
-            gate.idle();
+            gate.let_begin(AT_ONCE);
+            gate.let_begin(AT_ONCE);
         }
     }
 

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
-    task::yield_now,
-};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
+
+use crate::runtime::idle;
 
 /// The signals for the task of one target. `S` is the spec of the target.
 pub(crate) struct TargetSignals<S> {
@@ -17,7 +16,7 @@ pub(crate) struct TargetSignals<S> {
     turns: Turns,
 }
 
-/// Lets one target of a receiver at a time start, end or apply a new spec.
+/// Lets one target of a thread at a time start, end or apply a new spec.
 ///
 /// A reload may concern sixty thousand targets at once. Those that are polled meanwhile, and those
 /// of other receivers, get the worker threads in between.
@@ -39,8 +38,9 @@ impl Turns {
     pub(crate) async fn next(&self) -> Turn {
         // The semaphore is never closed.
         let turn = Arc::clone(&self.0).acquire_owned().await.ok();
-        // All other tasks that are ready run first, also where the turn was free.
-        yield_now().await;
+        // All other tasks that are ready, and some polls that are due, run first, also where the
+        // turn was free.
+        idle::yield_now().await;
         Turn(turn)
     }
 }

@@ -10,6 +10,7 @@ use super::{poll_threads::PollThread, task};
 use crate::{
     pipeline::Consumer,
     receivers::http_json::{config::TargetConfig, poll::signals::TargetSignals, spec::TargetSpec},
+    runtime::Tasks,
 };
 
 /// A target that is polled.
@@ -30,19 +31,21 @@ impl TargetHandle {
     pub(crate) fn start(
         spec: TargetSpec,
         consumer: Arc<dyn Consumer>,
+        tasks: &Tasks,
         thread: Arc<PollThread>,
     ) -> Self {
         let config = Arc::clone(&spec.config);
         let name = format!("{} of {}", config.display_name(), spec.receiver.context.id);
-        let PollThread { tasks, turns, .. } = &*thread;
         let stop = tasks.stopping().child_token();
         let (sender, receiver) = watch::channel(spec);
-        let signals = TargetSignals::new(stop.clone(), receiver, turns.clone());
+        let signals = TargetSignals::new(stop.clone(), receiver, thread.turns.clone());
         Self {
             config,
             spec: sender,
             stop,
-            task: tasks.spawn(name, task::run(signals, consumer)),
+            task: thread
+                .tasks(tasks)
+                .spawn(name, task::run(signals, consumer)),
             _thread: thread,
         }
     }

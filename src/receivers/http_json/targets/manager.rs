@@ -38,6 +38,7 @@ const HUGE_PAGES_FROM: usize = 250;
 pub struct TargetManager {
     consumer: Arc<dyn Consumer>,
     tasks: Tasks,
+    threads: PollThreads,
     /// What probes found out.
     pub(super) probed: ProbedHosts,
     managed: Mutex<ManagedTargets>,
@@ -58,7 +59,6 @@ struct ManagedTargets {
     /// Whether all sources of a discovery have answered at least once.
     was_complete: bool,
     discovery: Option<Tasks>,
-    threads: PollThreads,
     /// By name.
     targets: BTreeMap<String, TargetHandle>,
 }
@@ -76,7 +76,6 @@ impl TargetManager {
         consumer: Arc<dyn Consumer>,
         tasks: Tasks,
     ) -> Self {
-        let context = &receiver.spec.context;
         let managed = ManagedTargets {
             discovered_by: Arc::clone(&receiver.discovered_by),
             spec: Arc::clone(&receiver.spec),
@@ -86,12 +85,12 @@ impl TargetManager {
             found_before: Arc::default(),
             was_complete: false,
             discovery: None,
-            threads: PollThreads::new(&context.id, &context.network, tasks.clone()),
             targets: BTreeMap::new(),
         };
         Self {
             consumer,
             tasks,
+            threads: PollThreads::of(&receiver.spec.context),
             probed: ProbedHosts::default(),
             managed: Mutex::new(managed),
         }
@@ -227,9 +226,8 @@ impl TargetManager {
     /// Starts those targets that are valid.
     fn start(&self, managed: &mut ManagedTargets, targets: Vec<Arc<TargetConfig>>, timing: Timing) {
         let started: Vec<_> = managed.valid(targets).collect();
-        managed
-            .threads
-            .start(managed.spec.requests_per_second(timing));
+        let requests_per_second = managed.spec.requests_per_second(timing);
+        self.threads.start(requests_per_second);
         for (name, config) in started {
             let target = TargetSpec {
                 receiver: Arc::clone(&managed.spec),
@@ -237,7 +235,7 @@ impl TargetManager {
                 timing,
             };
             let consumer = Arc::clone(&self.consumer);
-            let target = TargetHandle::start(target, consumer, managed.threads.free());
+            let target = TargetHandle::start(target, consumer, &self.tasks, self.threads.free());
             managed.targets.insert(name, target);
         }
     }

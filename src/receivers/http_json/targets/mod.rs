@@ -1,7 +1,7 @@
 //! The targets of a receiver: they come and go while it runs, and apply new settings.
 //!
-//! In reading order: `manager` holds a `handle` for each target, and `poll_threads` shares them among
-//! threads; `discovery` finds targets;
+//! In reading order: `manager` holds a `handle` for each target; `poll_threads` are what all receivers
+//! share; `discovery` finds targets;
 //! `reconcile` compares what is polled with what should be; `task` is what runs for each target;
 //! `definition_selection` holds its pollers, one for each definition; `poller_builder` builds them;
 //! `probe` polls a target once on demand, and `probed_hosts` remembers the endpoint that made a host
