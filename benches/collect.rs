@@ -40,6 +40,9 @@ type Error = Box<dyn std::error::Error>;
 const TARGETS: usize = 500;
 const ROUNDS: usize = 20;
 
+/// The values of 10,000 targets with twelve each.
+const SERIES: f64 = 120_000.0;
+
 /// The most allocations and bytes of one poll with `basic`, which do not depend on the machine.
 const MOST_COLLECT: Limit = Limit {
     calls: 85,
@@ -220,8 +223,18 @@ struct Costs {
     collect: Cost,
     show: Cost,
     push: Cost,
+    /// The points of all polls.
+    points: u64,
     /// The compressed bytes of a document.
     wire: usize,
+}
+
+impl Costs {
+    /// The time to push so many series as a fleet of 10,000 targets has.
+    fn print_push(&self, detail: MetricsLevel) {
+        let millis = self.push.time.as_secs_f64() * 1e3 * SERIES / self.points as f64;
+        println!("| {detail:?} | push of {SERIES} series | | | {millis:.1} ms | |");
+    }
 }
 
 async fn run(
@@ -254,26 +267,15 @@ async fn run(
                 .collect
                 .add(is_first, || collected = Some(node.collect(&mut poll)));
             let collected = collected.ok_or("not collected")?;
-            let snapshot = Snapshot {
-                target: &node.target,
-                fresh: &fresh,
-                lost: &[],
-                is_refused: false,
-                time: Clock::System.now(),
-                starts: &(),
-                resource: &collected.resource,
-                metrics: &collected.metrics,
-                histograms: &[],
-                exemplars: &[],
-                otlp: OtlpForm::new(Vec::new),
-            };
-            costs.show.add(is_first, || exporter.export(&snapshot));
-            drop(snapshot);
-            let mut message = Vec::new();
+            costs
+                .show
+                .add(is_first, || show(&exporter, node, &fresh, &collected));
+            let (mut message, mut points) = (Vec::new(), 0);
             costs
                 .push
-                .add(is_first, || message = node.message(&collected));
+                .add(is_first, || (message, points) = node.message(&collected));
             pushed.extend_from_slice(&message);
+            costs.points += if is_first { 0 } else { points };
             costs.push.free(is_first, message);
             costs.collect.free(is_first, collected);
         }
@@ -281,6 +283,7 @@ async fn run(
     costs.collect.print(size, detail, "read and collect");
     costs.show.print(size, detail, "show");
     costs.push.print(size, detail, "push");
+    costs.print_push(detail);
     costs.wire = compressed(&pushed)? / (targets * definition.endpoints.len());
     println!(
         "| {detail:?} | pushed document, compressed | | {} | | |",
@@ -288,6 +291,22 @@ async fn run(
     );
     print_scrape(&exporter, targets, detail);
     Ok(costs)
+}
+
+fn show(exporter: &Prometheus, node: &Node, fresh: &[bool], collected: &Collected) {
+    exporter.export(&Snapshot {
+        target: &node.target,
+        fresh,
+        lost: &[],
+        is_refused: false,
+        time: Clock::System.now(),
+        starts: &(),
+        resource: &collected.resource,
+        metrics: &collected.metrics,
+        histograms: &[],
+        exemplars: &[],
+        otlp: OtlpForm::new(Vec::new),
+    });
 }
 
 fn print_scrape(exporter: &Prometheus, targets: usize, detail: MetricsLevel) {
@@ -367,12 +386,13 @@ impl Node {
         self.instruments.collect(&self.scopes, false)
     }
 
-    /// The OTLP message of a poll.
-    fn message(&mut self, collected: &Collected) -> Vec<u8> {
+    /// The OTLP message of a poll, and the number of its points.
+    fn message(&mut self, collected: &Collected) -> (Vec<u8>, u64) {
         let (encoding, _) = self.instruments.forms();
         let messages = encoding.messages(collected, [&self.scopes, &[]], &[]);
+        let points = messages.iter().map(|message| message.points).sum();
         let bytes = messages.into_iter().map(|message| message.bytes);
-        bytes.collect::<Vec<_>>().concat()
+        (bytes.collect::<Vec<_>>().concat(), points)
     }
 }
 
