@@ -321,7 +321,7 @@ fn print_scrape(exporter: &Prometheus, targets: usize, detail: MetricsLevel) {
 
 /// The size after the compression of a push.
 fn compressed(bytes: &[u8]) -> Result<usize, Error> {
-    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(4));
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(5));
     gzip.write_all(bytes)?;
     Ok(gzip.finish()?.len())
 }
