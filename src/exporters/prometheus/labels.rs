@@ -38,14 +38,14 @@ pub(super) struct RenderedLabels {
 #[derive(Debug)]
 pub(super) struct TargetLabels {
     /// Name and constant labels, which identify the target.
-    pub(super) info: RenderedLabels,
+    pub(super) info: Arc<RenderedLabels>,
     /// These labels and the configured ones, which all series have.
     all: Arc<RenderedLabels>,
     /// Whether the name of one of them needs UTF-8 quoting.
     is_odd: bool,
     /// The labels of all series with those of the Resource and the scope, by scope, for the last
     /// Resource.
-    scopes: Mutex<(Resource, Scopes)>,
+    scopes: Mutex<Option<(Resource, Scopes)>>,
 }
 
 type Scopes = Vec<(InstrumentationScope, Arc<RenderedLabels>)>;
@@ -58,13 +58,16 @@ impl TargetLabels {
             text: String::new(),
         };
         text::label(&mut info.text, TARGET, &target.name);
-        let info = info.and(borrowed(&rules.const_labels));
-        let all = info.clone().and(borrowed(&target.labels));
+        let info = Arc::new(info.and(borrowed(&rules.const_labels)));
+        let all = match target.labels.is_empty() {
+            true => Arc::clone(&info),
+            false => Arc::new(RenderedLabels::clone(&info).and(borrowed(&target.labels))),
+        };
         Self {
             is_odd: escape::has_quoted_label(&all.text),
-            all: Arc::new(all),
+            all,
             info,
-            scopes: Mutex::new((Resource::builder_empty().build(), Vec::new())),
+            scopes: Mutex::default(),
         }
     }
 
@@ -94,10 +97,8 @@ impl TargetLabels {
             return Arc::clone(&self.all);
         }
         let mut known = lock(&self.scopes);
-        if known.0 != *resource {
-            *known = (resource.clone(), Vec::new());
-        }
-        let scopes = &mut known.1;
+        known.take_if(|(of, _)| of != resource);
+        let (_, scopes) = known.get_or_insert_with(|| (resource.clone(), Vec::new()));
         if let Some((_, labels)) = scopes.iter().find(|(of, _)| of == scope) {
             return Arc::clone(labels);
         }

@@ -104,7 +104,7 @@ impl Renderer {
         let scopes = self.scopes(snapshot, labels);
         let mut dropped = Vec::new();
         let info = snapshot.metrics.first();
-        let info = info.map(|_| (&**snapshot.resource, &labels.info));
+        let info = info.map(|_| (&**snapshot.resource, &*labels.info));
         let of = Of {
             time: snapshot.time,
             starts: snapshot.starts,
