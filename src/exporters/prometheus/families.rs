@@ -91,11 +91,11 @@ impl Families {
     }
 
     /// Removes a source of a target from the family.
-    pub(super) fn remove(&mut self, id: FamilyId, source: SourceKey) {
+    pub(super) fn remove(&mut self, id: FamilyId, source: &SourceKey) {
         let Some(family) = self.all.get_mut(id) else {
             return;
         };
-        family.sources.remove(&source);
+        family.sources.remove(source);
         if family.sources.is_empty()
             && let Some(family) = self.all.try_remove(id)
         {

@@ -7,7 +7,7 @@ use super::{
     DroppedPoints,
     draft::{Draft, SourceDraft},
     families::Families,
-    rows::{FamilyId, Layout, SourceKey, TargetId},
+    rows::{FamilyId, Layout, SourceKey, TargetKey},
 };
 
 /// The reason for a series that another one with the same labels hides.
@@ -15,7 +15,7 @@ const DUPLICATE: &str = "duplicate_series";
 
 /// Gives the series of a source the families that the source had. It leaves the others.
 pub(super) fn inherit(
-    source: SourceKey,
+    source: &SourceKey,
     old: &Layout,
     new: Option<&mut SourceDraft>,
     families: &mut Families,
@@ -35,7 +35,7 @@ pub(super) fn inherit(
 /// Finds a family for each section without one, and removes series that cannot be shown: those
 /// without a family, and those that a source in `others` or earlier in the draft has too.
 pub(super) fn place<'l>(
-    target: TargetId,
+    target: &TargetKey,
     draft: &mut Draft,
     others: impl Iterator<Item = &'l Layout>,
     families: &mut Families,
@@ -48,7 +48,7 @@ pub(super) fn place<'l>(
         .collect();
     new.sort_by_key(|(_, section)| section.rank);
     for (source, section) in new {
-        section.family = families.admit(SourceKey { target, source }, &section.descriptor);
+        section.family = families.admit(target.source(source), &section.descriptor);
     }
     let mut shown: HashSet<_> = others.flat_map(Layout::series).collect();
     let mut dropped = Vec::new();

@@ -2,12 +2,14 @@
 //! in a [`Layout`], which they share: a poll that brings the same series only replaces numbers.
 
 use std::{
+    cmp::Ordering,
     hash::{Hash, Hasher},
     sync::Arc,
 };
 
 use super::{
     descriptor::FamilyDescriptor,
+    labels::TargetLabels,
     number::{Number, NumberKind, Timestamp},
     point_id::PointId,
 };
@@ -28,11 +30,53 @@ pub(super) const OWN: SourceId = 1;
 pub(super) const ENDPOINTS: SourceId = 2;
 
 /// A source of a target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct SourceKey {
-    pub(super) target: TargetId,
+    pub(super) target: TargetKey,
     pub(super) source: SourceId,
 }
+
+/// A target. Targets are in the order of their labels: neighbors on a scrape are alike then, and it
+/// compresses better.
+#[derive(Debug, Clone)]
+pub(super) struct TargetKey {
+    pub(super) labels: Arc<TargetLabels>,
+    pub(super) id: TargetId,
+}
+
+impl TargetKey {
+    /// One of its sources.
+    pub(super) fn source(&self, source: SourceId) -> SourceKey {
+        SourceKey {
+            target: self.clone(),
+            source,
+        }
+    }
+}
+
+impl Ord for TargetKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        if Arc::ptr_eq(&self.labels, &other.labels) {
+            return self.id.cmp(&other.id);
+        }
+        let labels = self.labels.text().cmp(other.labels.text());
+        labels.then_with(|| self.id.cmp(&other.id))
+    }
+}
+
+impl PartialOrd for TargetKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for TargetKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for TargetKey {}
 
 /// The current values of a source.
 #[derive(Debug)]

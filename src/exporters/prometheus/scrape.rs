@@ -17,11 +17,10 @@ use super::{
     escape::Escaping,
     families::Family,
     family_writer::FamilyWriter,
-    labels::TargetLabels,
     lock,
     name::AggregationKind,
     negotiate::{OutputFormat, TextFormat},
-    rows::{FamilyId, INFO, SectionRows, SourceKey, TargetId},
+    rows::{FamilyId, SectionRows, SourceKey},
     store::SeriesStore,
 };
 
@@ -96,7 +95,8 @@ pub(super) struct Scrape {
 #[derive(Debug)]
 struct PartialFamily {
     family: Arc<FamilyDescriptor>,
-    next: TargetId,
+    /// The first source of the next target.
+    next: SourceKey,
 }
 
 impl Scrape {
@@ -124,10 +124,16 @@ impl Scrape {
             let is_free = families.is_free(&descriptor.key, descriptor.kind);
             let writer = FamilyWriter::new(descriptor, self.filter.form, is_free);
             let start = match self.partial.take() {
-                Some(partial) if partial.family.key == descriptor.key => partial.start(descriptor),
+                Some(partial) if partial.family.key == descriptor.key => {
+                    // Another family may have got the name in between. It is in the next scrape.
+                    if !partial.family.is_of_family(descriptor) {
+                        continue;
+                    }
+                    Bound::Included(partial.next)
+                }
                 _ => {
                     writer.write_header(&mut piece);
-                    0
+                    Bound::Unbounded
                 }
             };
             let samples = FamilyScrape {
@@ -166,17 +172,6 @@ impl Iterator for Scrape {
     }
 }
 
-impl PartialFamily {
-    /// The target from which the family continues.
-    fn start(&self, family: &FamilyDescriptor) -> TargetId {
-        // Another family may have got the name in between. It is in the next scrape.
-        match self.family.is_of_family(family) {
-            true => self.next,
-            false => TargetId::MAX,
-        }
-    }
-}
-
 /// The samples of a family.
 struct FamilyScrape<'a> {
     id: FamilyId,
@@ -187,41 +182,35 @@ struct FamilyScrape<'a> {
 
 /// The samples of one source in a family.
 struct Samples<'a> {
-    target: TargetId,
+    key: &'a SourceKey,
     rows: SectionRows<'a>,
-    labels: &'a TargetLabels,
 }
 
 impl<'a> FamilyScrape<'a> {
-    /// Appends samples from the target `start` on, until the piece is full. Returns the target that
-    /// comes next. All samples of one target stay together.
-    fn write(&self, start: TargetId, piece: &mut String) -> Option<TargetId> {
-        // The target that was written last, and the length of the piece before it.
-        let (mut last, mut length) = (None, piece.len());
-        let start = SourceKey {
-            target: start,
-            source: INFO,
-        };
-        let mut sources = self.family.sources.range(start..).copied();
+    /// Appends samples from the source `start` on, until the piece is full. Returns the first source
+    /// of the target that comes next. All samples of one target stay together.
+    fn write(&self, start: Bound<SourceKey>, piece: &mut String) -> Option<SourceKey> {
+        // The first source of the target that was written last, and the length of the piece before it.
+        let (mut first, mut length): (Option<&SourceKey>, _) = (None, piece.len());
+        let mut sources = self.family.sources.range((start, Bound::Unbounded));
         let mut read = Vec::with_capacity(READ_AHEAD);
         loop {
             self.read_ahead(&mut sources, &mut read);
             if read.is_empty() {
                 return None;
             }
-            for Samples {
-                target,
-                rows,
-                labels,
-            } in read.drain(..)
-            {
-                if last.replace(target) != Some(target) {
-                    length = piece.len();
-                }
-                self.writer.write(piece, rows, labels);
+            for Samples { key, rows } in read.drain(..) {
+                let first = match first.filter(|first| first.target.id == key.target.id) {
+                    Some(first) => first,
+                    None => {
+                        length = piece.len();
+                        first.insert(key)
+                    }
+                };
+                self.writer.write(piece, rows, &key.target.labels);
                 if piece.len() > PIECE && length > 0 {
                     piece.truncate(length);
-                    return Some(target);
+                    return Some(first.clone());
                 }
             }
         }
@@ -232,22 +221,16 @@ impl<'a> FamilyScrape<'a> {
     /// would wait for each place of each target.
     fn read_ahead(
         &self,
-        sources: &mut impl Iterator<Item = SourceKey>,
+        sources: &mut impl Iterator<Item = &'a SourceKey>,
         read: &mut Vec<Samples<'a>>,
     ) {
         let found = sources.filter_map(|key| {
-            let (rows, labels) = self.store.rows(key)?;
-            let rows = rows.section(self.id)?;
-            let target = key.target;
-            Some(Samples {
-                target,
-                rows,
-                labels,
-            })
+            let rows = self.store.rows(key)?.section(self.id)?;
+            Some(Samples { key, rows })
         });
         read.extend(found.take(READ_AHEAD));
-        for Samples { rows, labels, .. } in read {
-            black_box((rows.first(), labels.text().as_bytes().first()));
+        for Samples { key, rows } in read {
+            black_box((rows.first(), key.target.labels.text().as_bytes().first()));
         }
     }
 }

@@ -16,7 +16,7 @@ use super::{
     families::Families,
     labels::TargetLabels,
     placement, render,
-    rows::{ENDPOINTS, INFO, Layout, SourceId, SourceKey, SourceRows, TargetId},
+    rows::{ENDPOINTS, INFO, Layout, SourceId, SourceKey, SourceRows, TargetId, TargetKey},
     rules::RenderingRules,
 };
 use crate::pipeline::{Snapshot, Target};
@@ -84,11 +84,9 @@ impl SeriesStore {
         &self.index.families
     }
 
-    /// The values of a source of a target, and the labels of the target.
-    pub(super) fn rows(&self, key: SourceKey) -> Option<(&SourceRows, &TargetLabels)> {
-        let shown = self.targets.get(key.target as usize)?;
-        let source = shown.sources.get(key.source as usize)?;
-        Some((source.rows.as_ref()?, &shown.labels))
+    /// The values of a source of a target.
+    pub(super) fn rows(&self, key: &SourceKey) -> Option<&SourceRows> {
+        self.target(key.target.id)?.rows(key.source)
     }
 
     /// Adds a target unless it exists, and returns its number. After a reload, a target with the
@@ -103,7 +101,7 @@ impl SeriesStore {
                 return id;
             }
             if shown.labels.are_like(&labels) && has_same_endpoints(&shown.target, target) {
-                (shown.target, shown.labels) = (Arc::clone(target), labels);
+                shown.target = Arc::clone(target);
                 return id;
             }
             self.remove(&target.name);
@@ -260,6 +258,13 @@ impl TargetSeries {
         Arc::ptr_eq(&self.resource, resource)
     }
 
+    fn key(&self, id: TargetId) -> TargetKey {
+        TargetKey {
+            labels: Arc::clone(&self.labels),
+            id,
+        }
+    }
+
     /// The rows of a source; none without a series.
     pub(super) fn rows(&self, source: SourceId) -> Option<&SourceRows> {
         self.sources.get(source as usize)?.rows.as_ref()
@@ -323,11 +328,12 @@ impl TargetSeries {
         index: &mut SeriesIndex,
     ) -> Vec<DroppedPoints> {
         self.resource = Arc::clone(snapshot.resource);
+        let target = self.key(target);
         // Old values are removed first, so that new ones can have their names.
         for (id, source) in self.fresh(snapshot) {
             if let Some(SourceRows { layout, .. }) = source.rows.take() {
-                let (key, new) = (SourceKey { target, source: id }, draft.sources.get_mut(&id));
-                placement::inherit(key, &layout, new, &mut index.families);
+                let (key, new) = (target.source(id), draft.sources.get_mut(&id));
+                placement::inherit(&key, &layout, new, &mut index.families);
                 index.release(layout);
             }
         }
@@ -336,7 +342,7 @@ impl TargetSeries {
             .iter()
             .filter_map(|source| source.rows.as_ref());
         let others = others.map(|rows| &*rows.layout);
-        let dropped = placement::place(target, draft, others, &mut index.families);
+        let dropped = placement::place(&target, draft, others, &mut index.families);
         for (id, source) in self.fresh(snapshot) {
             let new = draft
                 .sources
@@ -360,10 +366,10 @@ impl TargetSeries {
 
     /// Removes the values of the sources that are `gone`.
     fn clear(&mut self, target: TargetId, gone: impl Fn(&Source) -> bool, index: &mut SeriesIndex) {
+        let target = self.key(target);
         for (id, source) in self.sources().filter(|(_, source)| gone(source)) {
             if let Some(SourceRows { layout, .. }) = std::mem::take(source).rows {
-                let key = SourceKey { target, source: id };
-                placement::inherit(key, &layout, None, &mut index.families);
+                placement::inherit(&target.source(id), &layout, None, &mut index.families);
                 index.release(layout);
             }
         }

@@ -55,6 +55,36 @@ fn targets_with_the_same_series_share_everything_but_numbers() {
 }
 
 #[test]
+fn targets_are_in_the_order_of_their_labels() {
+    let exporter = exporter();
+    let show = |name: &str, label: &str, value| {
+        let values = gauges("betanet/network", &[("x", "a", value)]);
+        let target = target(name, &[("region", label)]);
+        export(&exporter, &target, BOTH, &[values]);
+        target
+    };
+    let line = |name: &str, label: &str, value: u64| {
+        format!("x{{target=\"{name}\",region=\"{label}\",id=\"a\"}} {value}")
+    };
+    for name in ["n3", "n1", "n4", "n2"] {
+        show(name, "eu", 1);
+    }
+    let all = ["n1", "n2", "n3", "n4"].map(|name| line(name, "eu", 1));
+    assert_eq!(samples(&exporter), all);
+
+    // Another description with the same labels, and one with others.
+    let n1 = show("n1", "eu", 2);
+    show("n3", "us", 3);
+    let [_, n2, _, n4] = all;
+    let n3 = line("n3", "us", 3);
+    let others = [n2, n3, n4];
+    let changed = [&[line("n1", "eu", 2)][..], &others].concat();
+    assert_eq!(samples(&exporter), changed);
+    exporter.forget(&n1);
+    assert_eq!(samples(&exporter), others);
+}
+
+#[test]
 fn a_poll_with_the_same_series_allocates_little_and_keeps_nothing() {
     let (exporter, target) = (exporter(), target("n", &[]));
     let names: Vec<_> = (0..20)
