@@ -93,19 +93,20 @@ async fn metrics_and_spans_are_pushed_and_do_not_feed_on_themselves() {
     })
     .await;
     assert!(!has("/v1/traces", "/v1/traces"), "a push made a span");
-    eventually(
-        "an exemplar names a trace that arrived",
-        PATIENCE,
-        async || {
-            let text = open_metrics(&format!("http://127.0.0.1:{scrapes}/metrics")).await;
-            let (_, exemplar) = text.split_once("# {trace_id=\"")?;
-            let id = u128::from_str_radix(exemplar.get(..32)?, 16).ok()?;
-            let taken = taken.lock().unwrap();
-            let mut spans = taken.iter().filter(|(at, _)| at == "/v1/traces");
-            let has = spans.any(|(_, body)| body.windows(16).any(|part| part == id.to_be_bytes()));
-            has.then_some(())
-        },
-    )
+    // Each poll has another trace, and spans arrive in batches.
+    let trace = eventually("an exemplar names a trace", PATIENCE, async || {
+        let text = open_metrics(&format!("http://127.0.0.1:{scrapes}/metrics")).await;
+        let (_, exemplar) = text.split_once("# {trace_id=\"")?;
+        u128::from_str_radix(exemplar.get(..32)?, 16).ok()
+    })
+    .await
+    .to_be_bytes();
+    eventually("the trace arrives", PATIENCE, async || {
+        let taken = taken.lock().unwrap();
+        let mut spans = taken.iter().filter(|(at, _)| at == "/v1/traces");
+        let has = spans.any(|(_, body)| body.windows(trace.len()).any(|part| part == trace));
+        has.then_some(())
+    })
     .await;
     let scraped = get(own).await.unwrap().text().await.unwrap();
     assert!(scraped.contains("otelcol_process_uptime"), "{scraped}");
