@@ -50,7 +50,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// Runs the command that `arguments` name. Configurations can use the components of `registers`.
 pub fn main_with(registers: &Registers, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    memory::hold_back_huge_pages();
+    memory::disable_huge_pages();
     let args = match Args::try_parse_from(arguments) {
         Ok(args) => args,
         Err(error) => {

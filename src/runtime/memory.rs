@@ -7,20 +7,20 @@ use std::{
     thread,
 };
 
-/// Whether huge pages wait for [`use_huge_pages`].
-static ARE_HUGE_PAGES_HELD_BACK: AtomicBool = AtomicBool::new(false);
+/// Whether [`disable_huge_pages`] disabled them.
+static IS_DISABLED_HERE: AtomicBool = AtomicBool::new(false);
 
-/// Takes memory in small pages until [`use_huge_pages`]. Who starts the process may have switched
-/// huge pages off altogether, as with `MIMALLOC_ALLOW_THP=0`: then they stay off.
-pub fn hold_back_huge_pages() {
-    let is_held_back = huge_pages::are_allowed() && huge_pages::allow(false);
-    ARE_HUGE_PAGES_HELD_BACK.store(is_held_back, Ordering::Relaxed);
+/// Disables huge pages until [`enable_huge_pages`]. If they were disabled before the process started,
+/// as with `MIMALLOC_ALLOW_THP=0`, they stay disabled.
+pub fn disable_huge_pages() {
+    let is_disabled = huge_pages::are_allowed() && huge_pages::allow(false);
+    IS_DISABLED_HERE.store(is_disabled, Ordering::Relaxed);
 }
 
-/// Takes memory in huge pages from now on, if they were held back. What the process took before gets
-/// huge pages only after minutes.
-pub fn use_huge_pages() {
-    if ARE_HUGE_PAGES_HELD_BACK.swap(false, Ordering::Relaxed) {
+/// Enables huge pages, if [`disable_huge_pages`] disabled them. New memory has them at once, and
+/// memory that the process already has gets them after minutes.
+pub fn enable_huge_pages() {
+    if IS_DISABLED_HERE.swap(false, Ordering::Relaxed) {
         huge_pages::allow(true);
     }
 }

@@ -291,6 +291,6 @@ impl ManagedTargets {
 /// Has the memory of so many targets come in pages of the right size.
 fn prepare_memory(targets: usize) {
     if targets >= HUGE_PAGES_FROM {
-        memory::use_huge_pages();
+        memory::enable_huge_pages();
     }
 }
